@@ -1,0 +1,3 @@
+//! Toolkit and tool definitions: loading, checking, looking up.
+
+pub mod model;

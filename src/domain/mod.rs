@@ -1,0 +1,9 @@
+//! Plain types that every layer shares: identifiers, enumerations, secrets,
+//! pages. Nothing here does I/O or knows who uses it.
+
+pub mod id;
+pub mod page;
+pub mod scheme;
+pub mod secret;
+pub mod status;
+pub mod time;

@@ -1,0 +1,24 @@
+//! Secret text and its masked form.
+
+pub use secrecy::{ExposeSecret, SecretString};
+
+/// The masked form of a secret that responses show: the first four characters
+/// and `...`, or `REDACTED` when there are fewer than four.
+pub fn mask(secret: &str) -> String {
+    let head: String = secret.chars().take(4).collect();
+    if head.chars().count() < 4 { "REDACTED".to_owned() } else { format!("{head}...") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mask;
+
+    #[test]
+    fn masks_as_documented() {
+        assert_eq!(mask("gho_abcdef"), "gho_...");
+        assert_eq!(mask("sk-live"), "sk-l...");
+        assert_eq!(mask("abc"), "REDACTED");
+        assert_eq!(mask(""), "REDACTED");
+        assert_eq!(mask("éèàü!"), "éèàü...");
+    }
+}

@@ -1,0 +1,117 @@
+//! Numeric code, slug and HTTP status of every error. Codes are stable:
+//! never reuse or renumber one. 1803 is the number that released SDKs switch
+//! on; the others are this server's own.
+
+use axum::http::StatusCode;
+
+/// One documented error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code {
+    /// Stable number.
+    pub number: u32,
+    /// Stable name.
+    pub slug: &'static str,
+    /// HTTP status.
+    pub status: StatusCode,
+    /// `x-should-retry`; `None` leaves the client its default.
+    pub should_retry: Option<bool>,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $number:literal $slug:literal $status:ident $retry:expr;)*) => {
+        $($(#[$doc])* pub const $name: Code = Code {
+            number: $number, slug: $slug, status: StatusCode::$status, should_retry: $retry,
+        };)*
+        /// Every code.
+        pub const ALL: &[Code] = &[$($name),*];
+    };
+}
+
+codes! {
+    /// Malformed request.
+    BAD_REQUEST = 1000 "HTTP_BadRequest" BAD_REQUEST None;
+    /// Several problems with the input, listed in `errors`.
+    VALIDATION_FAILED = 1001 "HTTP_ValidationFailed" BAD_REQUEST None;
+    /// No key, or a wrong one.
+    UNAUTHORIZED = 1002 "HTTP_Unauthorized" UNAUTHORIZED None;
+    /// The key may not do this.
+    FORBIDDEN = 1003 "HTTP_Forbidden" FORBIDDEN None;
+    /// No such route.
+    ROUTE_NOT_FOUND = 1004 "HTTP_NotFound" NOT_FOUND None;
+    /// Wrong method.
+    METHOD_NOT_ALLOWED = 1005 "HTTP_MethodNotAllowed" METHOD_NOT_ALLOWED None;
+    /// Body too large.
+    BODY_TOO_LARGE = 1006 "HTTP_PayloadTooLarge" PAYLOAD_TOO_LARGE None;
+    /// Not JSON.
+    UNSUPPORTED_MEDIA_TYPE = 1007 "HTTP_UnsupportedMediaType" UNSUPPORTED_MEDIA_TYPE None;
+    /// Too many requests.
+    RATE_LIMITED = 1008 "HTTP_TooManyRequests" TOO_MANY_REQUESTS None;
+    /// A permanent conflict.
+    CONFLICT = 1009 "HTTP_Conflict" CONFLICT Some(false);
+    /// Valid, but cannot be done.
+    UNPROCESSABLE = 1010 "HTTP_UnprocessableEntity" UNPROCESSABLE_ENTITY None;
+    /// A bug.
+    INTERNAL = 1100 "HTTP_InternalServerError" INTERNAL_SERVER_ERROR None;
+    /// Not available on this server, or not configured.
+    NOT_IMPLEMENTED = 1101 "HTTP_NotImplemented" NOT_IMPLEMENTED Some(false);
+    /// The provider's answer could not be used (proxy only).
+    BAD_GATEWAY = 1102 "HTTP_BadGateway" BAD_GATEWAY Some(false);
+    /// The database is away.
+    DATABASE_UNAVAILABLE = 1103 "Server_DatabaseUnavailable" SERVICE_UNAVAILABLE None;
+    /// The provider did not answer in time (proxy only).
+    GATEWAY_TIMEOUT = 1104 "HTTP_GatewayTimeout" GATEWAY_TIMEOUT Some(false);
+    /// Unknown project.
+    PROJECT_NOT_FOUND = 1200 "Project_NotFound" NOT_FOUND None;
+    /// Unknown toolkit.
+    TOOLKIT_NOT_FOUND = 1300 "Toolkit_NotFound" NOT_FOUND None;
+    /// Unknown version of a toolkit.
+    TOOLKIT_VERSION_NOT_FOUND = 1301 "Toolkit_VersionNotFound" NOT_FOUND None;
+    /// Unknown tool.
+    TOOL_NOT_FOUND = 1400 "Tool_NotFound" NOT_FOUND None;
+    /// Unknown auth config.
+    AUTH_CONFIG_NOT_FOUND = 1500 "AuthConfig_NotFound" NOT_FOUND None;
+    /// The auth config is switched off.
+    AUTH_CONFIG_DISABLED = 1501 "AuthConfig_Disabled" BAD_REQUEST None;
+    /// No operator credentials for managed auth.
+    MANAGED_AUTH_UNAVAILABLE = 1502 "AuthConfig_ManagedAuthUnavailable" BAD_REQUEST None;
+    /// The toolkit has no such scheme.
+    AUTH_SCHEME_UNSUPPORTED = 1503 "AuthConfig_SchemeUnsupported" BAD_REQUEST None;
+    /// The tool is outside the auth config's restriction.
+    TOOL_RESTRICTED = 1504 "AuthConfig_ToolRestricted" FORBIDDEN None;
+    /// Unknown link token, or one already used.
+    LINK_NOT_FOUND = 1600 "Link_NotFound" NOT_FOUND None;
+    /// A link token past its time.
+    LINK_EXPIRED = 1601 "Link_Expired" GONE None;
+    /// Unknown file, or a link past its time.
+    FILE_NOT_FOUND = 1700 "File_NotFound" NOT_FOUND None;
+    /// Unknown connected account.
+    ACCOUNT_NOT_FOUND = 1800 "ConnectedAccount_NotFound" NOT_FOUND None;
+    /// The account cannot be used: switched off.
+    ACCOUNT_INACTIVE = 1801 "ConnectedAccount_Inactive" BAD_REQUEST None;
+    /// The account cannot be used: not connected yet, failed, expired or revoked.
+    ACCOUNT_NOT_ACTIVE = 1802 "ConnectedAccount_NotActive" BAD_REQUEST None;
+    /// The user has no account of the toolkit. SDKs switch on this number.
+    NO_CONNECTED_ACCOUNT = 1803 "ActionExecute_ConnectedAccountNotFound" BAD_REQUEST None;
+    /// The account belongs to another toolkit or user.
+    ACCOUNT_MISMATCH = 1804 "ConnectedAccount_Mismatch" BAD_REQUEST None;
+    /// The provider refused to refresh.
+    REFRESH_FAILED = 1805 "ConnectedAccount_RefreshFailed" BAD_REQUEST None;
+    /// Unknown execution log.
+    LOG_NOT_FOUND = 1900 "Log_NotFound" NOT_FOUND None;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    #[test]
+    fn numbers_and_slugs_are_unique() {
+        let mut numbers: Vec<_> = ALL.iter().map(|c| c.number).collect();
+        let mut slugs: Vec<_> = ALL.iter().map(|c| c.slug).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        slugs.sort_unstable();
+        slugs.dedup();
+        assert_eq!((numbers.len(), slugs.len()), (ALL.len(), ALL.len()));
+    }
+}

@@ -5,5 +5,8 @@
 //! 2 `oauth execute connect`, 3 `api web worker`, 4 `boot cli`.
 
 pub mod catalog;
+pub mod config;
+pub mod db;
 pub mod domain;
 pub mod error;
+pub mod vault;

@@ -3,6 +3,7 @@
 
 pub mod id;
 pub mod page;
+pub mod project;
 pub mod scheme;
 pub mod secret;
 pub mod status;

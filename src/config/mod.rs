@@ -1,0 +1,95 @@
+//! Settings: built-in defaults, then a file, then the environment.
+
+pub mod providers;
+mod read;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+pub use providers::Providers;
+pub use read::{ConfigErrors, load, load_from};
+
+/// The commented defaults, which also name every key.
+pub const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+/// All settings; `config/default.toml` explains each.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `listen`
+    pub listen: SocketAddr,
+    /// `public_url`, without a trailing slash. Made from `listen` when unset.
+    pub public_url: String,
+    /// `database_url`
+    pub database_url: Option<SecretString>,
+    /// `database_max_connections`
+    pub database_max_connections: u32,
+    /// `data_dir`
+    pub data_dir: PathBuf,
+    /// `postgres_mirror_url`
+    pub postgres_mirror_url: Option<String>,
+    /// `encryption_key`; none: the start-up generates and stores one.
+    pub encryption_key: Option<SecretString>,
+    /// `org_api_key`
+    pub org_api_key: Option<SecretString>,
+    /// `project_api_key`
+    pub project_api_key: Option<SecretString>,
+    /// `toolkits_dir`
+    pub toolkits_dir: Option<PathBuf>,
+    /// Contents of `providers_file`.
+    pub providers: Providers,
+    /// `egress_allow`: names and networks.
+    pub egress_allow: EgressAllow,
+    /// `rate_limit`; 0 means none.
+    pub rate_limit: u64,
+    /// `max_body_bytes`
+    pub max_body_bytes: usize,
+    /// `request_timeout_s`
+    pub request_timeout: Duration,
+    /// `outbound_connect_timeout_s`
+    pub outbound_connect_timeout: Duration,
+    /// `outbound_read_timeout_s`
+    pub outbound_read_timeout: Duration,
+    /// `outbound_timeout_s`
+    pub outbound_timeout: Duration,
+    /// `outbound_max_response_bytes`
+    pub outbound_max_response_bytes: usize,
+    /// `log_wait_for_commit`
+    pub log_wait_for_commit: bool,
+    /// `log_queue_rows`
+    pub log_queue_rows: usize,
+    /// `log_max_payload_bytes`
+    pub log_max_payload_bytes: usize,
+    /// `file_ttl_s`
+    pub file_ttl: Duration,
+    /// `connect_ttl_s`
+    pub connect_ttl: Duration,
+    /// `llm_base_url`, `llm_api_key`, `llm_model`
+    pub llm: Option<Llm>,
+    /// `log_format` is `json`.
+    pub log_json: bool,
+    /// `log_filter`
+    pub log_filter: String,
+}
+
+/// Language model endpoint.
+#[derive(Debug, Clone)]
+pub struct Llm {
+    /// Root of the OpenAI-compatible API, such as `https://host/v1`.
+    pub base_url: String,
+    /// Bearer token.
+    pub api_key: Option<SecretString>,
+    /// Model name.
+    pub model: String,
+}
+
+/// What the outbound guard lets through besides public addresses.
+#[derive(Debug, Clone, Default)]
+pub struct EgressAllow {
+    /// Host names, lower case.
+    pub hosts: Vec<String>,
+    /// Networks.
+    pub networks: Vec<ipnet::IpNet>,
+}

@@ -1,0 +1,354 @@
+//! Reading and checking the settings, all problems at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::{Config, DEFAULTS, EgressAllow, Llm, Providers};
+
+/// Every wrong setting, one line each. Values are not repeated: they may be secrets.
+#[derive(Debug)]
+pub struct ConfigErrors(pub Vec<String>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} wrong setting(s):", self.0.len())?;
+        self.0.iter().try_for_each(|line| write!(f, "\n  - {line}"))
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// Settings from the process's environment and the file that it names.
+///
+/// # Errors
+/// Every wrong key, unknown key or unreadable file, all at once.
+pub fn load() -> Result<Config, ConfigErrors> {
+    let env = std::env::vars_os()
+        .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+        .collect();
+    load_from(&env)
+}
+
+/// The same from a given environment.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_from(env: &BTreeMap<String, String>) -> Result<Config, ConfigErrors> {
+    let mut reader = Reader::new(env);
+    let config = reader.config(env);
+    if reader.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(reader.errors)) }
+}
+
+/// One setting as text, and how a person knows it.
+struct Entry {
+    text: String,
+    source: String,
+}
+
+struct Reader {
+    values: BTreeMap<String, Entry>,
+    errors: Vec<String>,
+}
+
+impl Reader {
+    fn new(env: &BTreeMap<String, String>) -> Self {
+        let mut reader = Self { values: BTreeMap::new(), errors: Vec::new() };
+        reader.layer(config::FileFormat::Toml, DEFAULTS, "config/default.toml", None);
+        let known: BTreeSet<String> = reader.values.keys().cloned().collect();
+        if let Some(path) = env.get("PATCHBAY_CONFIG").filter(|p| !p.is_empty()) {
+            match std::fs::read_to_string(path) {
+                Ok(text) => {
+                    reader.layer(config::FileFormat::Toml, &text, path, Some(&known));
+                }
+                Err(e) => reader.errors.push(format!("PATCHBAY_CONFIG: cannot read {path}: {e}")),
+            }
+        }
+        for (name, text) in env {
+            let Some(key) = name.strip_prefix("PATCHBAY_").map(str::to_ascii_lowercase) else {
+                continue;
+            };
+            if key == "config" {
+                continue;
+            }
+            if !known.contains(&key) {
+                reader.errors.push(format!("{name}: there is no such setting"));
+                continue;
+            }
+            if !text.is_empty() {
+                reader.values.insert(key, Entry { text: text.clone(), source: name.clone() });
+            }
+        }
+        reader
+    }
+
+    fn layer(
+        &mut self,
+        format: config::FileFormat,
+        text: &str,
+        source: &str,
+        known: Option<&BTreeSet<String>>,
+    ) {
+        let parsed = config::Config::builder()
+            .add_source(config::File::from_str(text, format))
+            .build()
+            .and_then(|c| c.try_deserialize::<BTreeMap<String, config::Value>>());
+        let values = match parsed {
+            Ok(values) => values,
+            Err(e) => return self.errors.push(format!("{source}: {e}")),
+        };
+        for (key, value) in values {
+            if known.is_some_and(|k| !k.contains(&key)) {
+                self.errors.push(format!("{source}: `{key}`: there is no such setting"));
+                continue;
+            }
+            match value.into_string() {
+                Ok(text) => {
+                    let source = format!("{source}: `{key}`");
+                    self.values.insert(key, Entry { text, source });
+                }
+                Err(_) => self.errors.push(format!("{source}: `{key}`: must be a plain value")),
+            }
+        }
+    }
+
+    fn text(&self, key: &str) -> Option<&Entry> {
+        self.values.get(key).filter(|entry| !entry.text.is_empty())
+    }
+
+    fn wrong(&mut self, key: &str, expected: &str) {
+        let source = self.values.get(key).map_or(key, |e| &e.source);
+        self.errors.push(format!("{source}: must be {expected}"));
+    }
+
+    fn parse<T: FromStr + Default>(&mut self, key: &str, expected: &str) -> T {
+        match self.text(key).map(|e| e.text.trim().parse()) {
+            Some(Ok(value)) => value,
+            _ => {
+                self.wrong(key, expected);
+                T::default()
+            }
+        }
+    }
+
+    fn at_least<T: FromStr + Default + PartialOrd + fmt::Display>(
+        &mut self,
+        key: &str,
+        least: T,
+    ) -> T {
+        let expected = format!("a whole number of {least} or more");
+        let before = self.errors.len();
+        let value: T = self.parse(key, &expected);
+        if self.errors.len() == before && value < least {
+            self.wrong(key, &expected);
+        }
+        value
+    }
+
+    fn seconds(&mut self, key: &str) -> Duration {
+        Duration::from_secs(self.at_least(key, 1))
+    }
+
+    fn string(&self, key: &str) -> Option<String> {
+        self.text(key).map(|e| e.text.clone())
+    }
+
+    fn url(&mut self, key: &str, schemes: &[&str]) -> Option<String> {
+        let text = self.string(key)?;
+        let good = url::Url::parse(&text).is_ok_and(|u| {
+            schemes.contains(&u.scheme()) && (u.has_host() || u.scheme().starts_with("postgres"))
+        });
+        if !good {
+            self.wrong(key, &format!("a URL that starts with {}://", schemes.join(":// or ")));
+        }
+        Some(text.trim_end_matches('/').to_owned())
+    }
+
+    fn config(&mut self, env: &BTreeMap<String, String>) -> Config {
+        let listen = match self.text("listen").map(|e| e.text.parse()) {
+            Some(Ok(address)) => address,
+            _ => {
+                self.wrong("listen", "an address and port, such as 127.0.0.1:9900");
+                std::net::SocketAddr::from(([127, 0, 0, 1], 9900))
+            }
+        };
+        let public_url = self
+            .url("public_url", &["http", "https"])
+            .unwrap_or_else(|| format!("http://{listen}"));
+        Config {
+            listen,
+            public_url,
+            database_url: self.url("database_url", &["postgres", "postgresql"]).map(Into::into),
+            database_max_connections: self.at_least("database_max_connections", 2),
+            data_dir: self.string("data_dir").map_or_else(|| default_data_dir(env), PathBuf::from),
+            postgres_mirror_url: self.url("postgres_mirror_url", &["http", "https"]),
+            encryption_key: self.encryption_key(),
+            org_api_key: self.api_key("org_api_key"),
+            project_api_key: self.api_key("project_api_key"),
+            toolkits_dir: self.folder("toolkits_dir"),
+            providers: self.providers(),
+            egress_allow: self.egress_allow(),
+            rate_limit: self.at_least("rate_limit", 0),
+            max_body_bytes: self.at_least("max_body_bytes", 1024),
+            request_timeout: self.seconds("request_timeout_s"),
+            outbound_connect_timeout: self.seconds("outbound_connect_timeout_s"),
+            outbound_read_timeout: self.seconds("outbound_read_timeout_s"),
+            outbound_timeout: self.seconds("outbound_timeout_s"),
+            outbound_max_response_bytes: self.at_least("outbound_max_response_bytes", 1024),
+            log_wait_for_commit: self.parse("log_wait_for_commit", "true or false"),
+            log_queue_rows: self.at_least("log_queue_rows", 1),
+            log_max_payload_bytes: self.at_least("log_max_payload_bytes", 0),
+            file_ttl: self.seconds("file_ttl_s"),
+            connect_ttl: self.seconds("connect_ttl_s"),
+            llm: self.llm(),
+            log_json: self.log_json(),
+            log_filter: self.string("log_filter").unwrap_or_default(),
+        }
+    }
+
+    fn encryption_key(&mut self) -> Option<secrecy::SecretString> {
+        let text = self.string("encryption_key")?;
+        if crate::vault::Key::parse(&text).is_none() {
+            self.wrong("encryption_key", "32 bytes in base64 or hex (openssl rand -base64 32)");
+        }
+        Some(text.into())
+    }
+
+    fn api_key(&mut self, key: &str) -> Option<secrecy::SecretString> {
+        let text = self.string(key)?;
+        let good = (16..=200).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        if !good {
+            self.wrong(key, "16 to 200 printable characters without spaces");
+        }
+        Some(text.into())
+    }
+
+    fn folder(&mut self, key: &str) -> Option<PathBuf> {
+        let path = PathBuf::from(self.string(key)?);
+        if !path.is_dir() {
+            self.wrong(key, "an existing folder");
+        }
+        Some(path)
+    }
+
+    fn providers(&mut self) -> Providers {
+        let Some(path) = self.string("providers_file") else { return Providers::default() };
+        match Providers::read(Path::new(&path)) {
+            Ok(providers) => providers,
+            Err(problems) => {
+                let source = self.values["providers_file"].source.clone();
+                self.errors.extend(problems.into_iter().map(|p| format!("{source}: {p}")));
+                Providers::default()
+            }
+        }
+    }
+
+    fn egress_allow(&mut self) -> EgressAllow {
+        let mut allow = EgressAllow::default();
+        let text = self.string("egress_allow").unwrap_or_default();
+        for item in text.split(',').map(str::trim).filter(|i| !i.is_empty()) {
+            if let Ok(network) = item.parse::<ipnet::IpNet>() {
+                allow.networks.push(network);
+            } else if let Ok(address) = item.parse::<std::net::IpAddr>() {
+                allow.networks.push(address.into());
+            } else if url::Host::parse(item).is_ok() {
+                allow.hosts.push(item.to_ascii_lowercase());
+            } else {
+                self.wrong("egress_allow", "host names and networks, separated by commas");
+            }
+        }
+        allow
+    }
+
+    fn llm(&mut self) -> Option<Llm> {
+        let base_url = self.url("llm_base_url", &["http", "https"]);
+        let model = self.string("llm_model");
+        match (base_url, model) {
+            (None, None) => None,
+            (Some(base_url), Some(model)) => {
+                Some(Llm { base_url, model, api_key: self.string("llm_api_key").map(Into::into) })
+            }
+            (None, Some(_)) => {
+                self.wrong("llm_base_url", "set when llm_model is");
+                None
+            }
+            (Some(_), None) => {
+                self.wrong("llm_model", "set when llm_base_url is");
+                None
+            }
+        }
+    }
+
+    fn log_json(&mut self) -> bool {
+        match self.string("log_format").as_deref() {
+            Some("text") => false,
+            Some("json") => true,
+            _ => {
+                self.wrong("log_format", "text or json");
+                false
+            }
+        }
+    }
+}
+
+fn default_data_dir(env: &BTreeMap<String, String>) -> PathBuf {
+    let set = |name: &str| env.get(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/var/lib/patchbay");
+    }
+    set("XDG_DATA_HOME")
+        .or_else(|| set("HOME").map(|home| home.join(".local/share")))
+        .map_or_else(|| PathBuf::from("/var/lib/patchbay"), |base| base.join("patchbay"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_defaults_are_complete() {
+        let config = load_from(&env(&[])).unwrap();
+        assert_eq!(config.public_url, "http://127.0.0.1:9900");
+        assert_eq!(config.rate_limit, 20_000);
+        assert!(config.llm.is_none());
+    }
+
+    #[test]
+    fn every_wrong_key_is_named_and_no_value_repeated() {
+        let errors = load_from(&env(&[
+            ("PATCHBAY_LISTEN", "nonsense"),
+            ("PATCHBAY_LISTNE", "127.0.0.1:1"),
+            ("PATCHBAY_ENCRYPTION_KEY", "too-short-secret"),
+            ("PATCHBAY_RATE_LIMIT", "-1"),
+            ("PATCHBAY_CONNECT_TTL_S", "0"),
+            ("PATCHBAY_PROVIDERS_FILE", "/does/not/exist.yaml"),
+        ]))
+        .unwrap_err();
+        let text = errors.to_string();
+        for key in
+            ["LISTEN", "LISTNE", "ENCRYPTION_KEY", "RATE_LIMIT", "CONNECT_TTL_S", "PROVIDERS"]
+        {
+            assert!(text.contains(&format!("PATCHBAY_{key}")), "{key} in {text}");
+        }
+        assert_eq!(errors.0.len(), 6, "{text}");
+        assert!(!text.contains("too-short-secret"));
+    }
+
+    #[test]
+    fn a_file_stands_between_the_defaults_and_the_environment() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.toml");
+        std::fs::write(&path, "rate_limit = 5\nlisten = \"127.0.0.1:1\"\n").unwrap();
+        let path = path.to_str().unwrap();
+        let config =
+            load_from(&env(&[("PATCHBAY_CONFIG", path), ("PATCHBAY_LISTEN", "127.0.0.1:2")]))
+                .unwrap();
+        assert_eq!((config.rate_limit, config.listen.port()), (5, 2));
+    }
+}

@@ -1,0 +1,85 @@
+//! Table `connect_token`: Connect Link tokens and OAuth states.
+
+use chrono::{DateTime, Utc};
+use sqlx::{FromRow, PgExecutor};
+
+use crate::domain::id::{AccountId, ProjectId};
+
+/// A row of `connect_token`.
+#[derive(Debug, Clone, FromRow)]
+pub struct ConnectTokenRow {
+    /// Its project.
+    pub project_id: ProjectId,
+    /// SHA-256 of the token.
+    pub hash: Vec<u8>,
+    /// `link` or `state`.
+    pub kind: String,
+    /// Account that the token connects.
+    pub account_id: AccountId,
+    /// Sealed JSON object.
+    pub data: Vec<u8>,
+    /// When it ends.
+    pub expires_at: DateTime<Utc>,
+    /// When it was used.
+    pub consumed_at: Option<DateTime<Utc>>,
+}
+
+/// Stores a token.
+pub async fn insert(db: impl PgExecutor<'_>, row: &ConnectTokenRow) -> sqlx::Result<()> {
+    sqlx::query(
+        "insert into connect_token (project_id, hash, kind, account_id, data, expires_at)
+         values ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(&row.project_id)
+    .bind(&row.hash)
+    .bind(&row.kind)
+    .bind(&row.account_id)
+    .bind(&row.data)
+    .bind(row.expires_at)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// A token, used and ended ones too.
+pub async fn get(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    hash: &[u8],
+    kind: &str,
+) -> sqlx::Result<Option<ConnectTokenRow>> {
+    sqlx::query_as(
+        "select project_id, hash, kind, account_id, data, expires_at, consumed_at
+         from connect_token where project_id = $1 and hash = $2 and kind = $3",
+    )
+    .bind(project_id)
+    .bind(hash)
+    .bind(kind)
+    .fetch_optional(db)
+    .await
+}
+
+/// Marks a token as used. Exactly one caller gets true.
+pub async fn consume(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    hash: &[u8],
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "update connect_token set consumed_at = now()
+         where project_id = $1 and hash = $2 and consumed_at is null and expires_at > now()",
+    )
+    .bind(project_id)
+    .bind(hash)
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Forgets tokens that ended more than a day ago.
+pub async fn delete_ended(db: impl PgExecutor<'_>) -> sqlx::Result<u64> {
+    let done = sqlx::query("delete from connect_token where expires_at < now() - interval '1 day'")
+        .execute(db)
+        .await?;
+    Ok(done.rows_affected())
+}

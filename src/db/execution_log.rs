@@ -1,0 +1,160 @@
+//! Table `execution_log`.
+
+use chrono::{DateTime, Utc};
+use sqlx::{FromRow, PgExecutor, PgPool, Postgres, QueryBuilder};
+
+use crate::domain::id::{LogId, ProjectId};
+
+/// A row of `execution_log`.
+#[derive(Debug, Clone, FromRow)]
+pub struct ExecutionLogRow {
+    /// Its project.
+    pub project_id: ProjectId,
+    /// Its id.
+    pub id: LogId,
+    /// `tool` or `proxy`.
+    pub kind: String,
+    /// Tool, or method and path of a proxy call.
+    pub tool_slug: String,
+    /// Toolkit.
+    pub toolkit_slug: String,
+    /// Version of the toolkit that ran.
+    pub toolkit_version: String,
+    /// User.
+    pub user_id: Option<String>,
+    /// Account.
+    pub account_id: Option<String>,
+    /// Auth config.
+    pub auth_config_id: Option<String>,
+    /// Outcome.
+    pub successful: bool,
+    /// Status of the provider's last answer.
+    pub provider_status: Option<i32>,
+    /// Error text.
+    pub error: Option<String>,
+    /// Request as JSON text, perhaps cut.
+    pub request: Option<String>,
+    /// Answer as JSON text, perhaps cut.
+    pub response: Option<String>,
+    /// Microseconds in all.
+    pub duration_us: i64,
+    /// Microseconds of them spent waiting for the provider.
+    pub provider_us: i64,
+    /// The HTTP request that it was part of.
+    pub request_id: String,
+    /// When it began.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Filters of [`list`].
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Toolkits; empty: all.
+    pub toolkit_slugs: Vec<String>,
+    /// Tools; empty: all.
+    pub tool_slugs: Vec<String>,
+    /// Accounts; empty: all.
+    pub account_ids: Vec<String>,
+    /// Auth configs; empty: all.
+    pub auth_config_ids: Vec<String>,
+    /// Users; empty: all.
+    pub user_ids: Vec<String>,
+    /// Log ids; empty: all.
+    pub ids: Vec<String>,
+    /// Outcome.
+    pub successful: Option<bool>,
+    /// Not before.
+    pub from: Option<DateTime<Utc>>,
+    /// Before.
+    pub to: Option<DateTime<Utc>>,
+    /// Keyset position: rows strictly after this one in (created_at, id) descending order.
+    pub after: Option<(DateTime<Utc>, String)>,
+}
+
+/// Writes rows in one statement. A row that is there already is left alone, so that a batch can
+/// be written again after an unclear failure.
+pub async fn insert_batch(db: impl PgExecutor<'_>, rows: &[ExecutionLogRow]) -> sqlx::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut query: QueryBuilder<Postgres> = QueryBuilder::new(
+        "insert into execution_log (project_id, id, kind, tool_slug, toolkit_slug,
+            toolkit_version, user_id, account_id, auth_config_id, successful, provider_status,
+            error, request, response, duration_us, provider_us, request_id, created_at) ",
+    );
+    query.push_values(rows, |mut b, r| {
+        b.push_bind(r.project_id.clone())
+            .push_bind(r.id.clone())
+            .push_bind(r.kind.clone())
+            .push_bind(r.tool_slug.clone())
+            .push_bind(r.toolkit_slug.clone())
+            .push_bind(r.toolkit_version.clone())
+            .push_bind(r.user_id.clone())
+            .push_bind(r.account_id.clone())
+            .push_bind(r.auth_config_id.clone())
+            .push_bind(r.successful)
+            .push_bind(r.provider_status)
+            .push_bind(r.error.clone())
+            .push_bind(r.request.clone())
+            .push_bind(r.response.clone())
+            .push_bind(r.duration_us)
+            .push_bind(r.provider_us)
+            .push_bind(r.request_id.clone())
+            .push_bind(r.created_at);
+    });
+    query.push(" on conflict do nothing");
+    query.build().execute(db).await?;
+    Ok(())
+}
+
+/// One log.
+pub async fn get(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    id: &str,
+) -> sqlx::Result<Option<ExecutionLogRow>> {
+    sqlx::query_as("select * from execution_log where project_id = $1 and id = $2")
+        .bind(project_id)
+        .bind(id)
+        .fetch_optional(db)
+        .await
+}
+
+/// Logs of a project, newest first, at most `limit`.
+pub async fn list(
+    db: &PgPool,
+    project_id: &ProjectId,
+    filter: &Filter,
+    limit: i64,
+) -> sqlx::Result<Vec<ExecutionLogRow>> {
+    let mut query: QueryBuilder<Postgres> =
+        QueryBuilder::new("select * from execution_log where project_id = ");
+    query.push_bind(project_id.clone());
+    for (column, values) in [
+        (" and toolkit_slug = any(", &filter.toolkit_slugs),
+        (" and tool_slug = any(", &filter.tool_slugs),
+        (" and account_id = any(", &filter.account_ids),
+        (" and auth_config_id = any(", &filter.auth_config_ids),
+        (" and user_id = any(", &filter.user_ids),
+        (" and id = any(", &filter.ids),
+    ] {
+        if !values.is_empty() {
+            query.push(column).push_bind(values.clone()).push(")");
+        }
+    }
+    if let Some(successful) = filter.successful {
+        query.push(" and successful = ").push_bind(successful);
+    }
+    if let Some(from) = filter.from {
+        query.push(" and created_at >= ").push_bind(from);
+    }
+    if let Some(to) = filter.to {
+        query.push(" and created_at < ").push_bind(to);
+    }
+    if let Some((at, id)) = &filter.after {
+        query.push(" and (created_at, id) < (").push_bind(*at);
+        query.push(", ").push_bind(id.clone()).push(")");
+    }
+    query.push(" order by created_at desc, id desc limit ").push_bind(limit);
+    query.build_query_as().fetch_all(db).await
+}

@@ -1,0 +1,45 @@
+//! Every SQL statement of the server, one file per table.
+//!
+//! Functions take the executor first and, for tenant data, the project id
+//! second. They return `sqlx::Result`; deciding what a missing row means is
+//! the caller's work.
+
+pub mod account;
+pub mod api_key;
+pub mod auth_config;
+pub mod connect_token;
+pub mod execution_log;
+pub mod file_object;
+pub mod notify;
+pub mod project;
+pub mod rate_slice;
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool};
+
+/// Migrations, embedded in the binary.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// A pool of at most `max` connections. Waiting for one gives up after five
+/// seconds, which the caller sees as `DATABASE_UNAVAILABLE`.
+pub async fn connect(options: PgConnectOptions, max: u32) -> sqlx::Result<PgPool> {
+    PgPoolOptions::new()
+        .max_connections(max)
+        .acquire_timeout(Duration::from_secs(5))
+        .connect_with(options)
+        .await
+}
+
+/// Brings the schema up to date. The migrator holds an advisory lock, so that
+/// replicas may start at once.
+pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
+    MIGRATOR.run(pool).await
+}
+
+/// Whether the database answers.
+pub async fn ping(pool: &PgPool) -> sqlx::Result<()> {
+    let mut connection = pool.acquire().await?;
+    PgConnection::ping(&mut connection).await
+}

@@ -1,0 +1,44 @@
+//! Telling the other replicas that something changed.
+
+use serde::{Deserialize, Serialize};
+use sqlx::PgExecutor;
+
+use crate::domain::id::{AccountId, AuthConfigId, ProjectId};
+
+/// Channel of the cache invalidations.
+pub const CHANNEL: &str = "patchbay_changed";
+
+/// What changed; the payload of a notification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "t")]
+pub enum Changed {
+    /// An API key was made or deleted, or a project's settings changed.
+    Keys,
+    /// An auth config.
+    AuthConfig {
+        /// Its project.
+        project: ProjectId,
+        /// Its id.
+        id: AuthConfigId,
+    },
+    /// A connected account.
+    Account {
+        /// Its project.
+        project: ProjectId,
+        /// Its id.
+        id: AccountId,
+        /// The user whose default account may have changed with it.
+        user: String,
+    },
+}
+
+/// Notifies every listening replica. Inside a transaction the notification goes
+/// out with the commit, never before.
+pub async fn changed(db: impl PgExecutor<'_>, what: &Changed) -> sqlx::Result<()> {
+    let payload = serde_json::to_string(what).map_err(|e| sqlx::Error::Encode(Box::new(e)))?;
+    // PostgreSQL refuses a payload of 8000 bytes or more; an over-long user id
+    // falls back to dropping everything.
+    let payload = if payload.len() < 7900 { payload } else { "all".to_owned() };
+    sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(payload).execute(db).await?;
+    Ok(())
+}

@@ -4,6 +4,7 @@
 //! 0 `domain error config telemetry`, 1 `db vault net catalog storage cache`,
 //! 2 `oauth execute connect`, 3 `api web worker`, 4 `boot cli`.
 
+pub mod cache;
 pub mod catalog;
 pub mod config;
 pub mod db;

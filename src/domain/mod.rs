@@ -1,6 +1,7 @@
 //! Plain types that every layer shares: identifiers, enumerations, secrets,
 //! pages. Nothing here does I/O or knows who uses it.
 
+pub mod connection;
 pub mod id;
 pub mod page;
 pub mod project;

@@ -4,6 +4,8 @@
 //! data names table, column, project and row, so that a value copied to another row does not
 //! open there. The nonce is random: 192 bits need no counter.
 
+mod records;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
@@ -152,6 +154,12 @@ impl Vault {
     /// A key for signing links to files, derived from the sealing key.
     pub fn link_key(&self) -> &[u8; 32] {
         &self.derived
+    }
+}
+
+impl From<CannotOpen> for crate::error::Error {
+    fn from(error: CannotOpen) -> Self {
+        Self::internal(error)
     }
 }
 

@@ -1,0 +1,265 @@
+//! What the hot path needs, in memory: keys, auth configs and accounts with their
+//! credentials opened.
+//!
+//! Bounded, and fresh by three means: the writer drops its own entries before it
+//! answers; a PostgreSQL notification drops them on every other replica within
+//! milliseconds of the commit; and an entry older than [`MAX_AGE`] is read anew, which
+//! heals a lost notification. A listener that had to reconnect drops everything.
+//!
+//! A fill that began before an invalidation must not store what it read: every fill
+//! carries the generation at which it began and is dropped when that has moved on.
+
+mod listen;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use quick_cache::sync::Cache as Lru;
+use sqlx::PgPool;
+
+use crate::db;
+use crate::db::notify::Changed;
+use crate::domain::connection::{Account, AuthConfig, Principal, Project};
+use crate::domain::id::{AccountId, AuthConfigId, ProjectId};
+use crate::domain::project::ProjectConfig;
+use crate::error::Result;
+use crate::vault::{Vault, hash_token};
+
+pub use listen::listen;
+
+/// Longest time that an entry is believed without a look at the database.
+pub const MAX_AGE: Duration = Duration::from_secs(30);
+
+/// How long a key that does not exist is remembered as such.
+const UNKNOWN_KEY_AGE: Duration = Duration::from_secs(5);
+
+struct Entry<T> {
+    value: Option<Arc<T>>,
+    read_at: Instant,
+}
+
+impl<T> Clone for Entry<T> {
+    fn clone(&self) -> Self {
+        Self { value: self.value.clone(), read_at: self.read_at }
+    }
+}
+
+type UserKey = (ProjectId, String, String);
+
+/// See the module.
+pub struct Cache {
+    db: PgPool,
+    vault: Arc<Vault>,
+    generation: AtomicU64,
+    principals: Lru<[u8; 32], Entry<Principal>>,
+    auth_configs: Lru<(ProjectId, AuthConfigId), Entry<AuthConfig>>,
+    accounts: Lru<(ProjectId, AccountId), Entry<Account>>,
+    defaults: Lru<UserKey, Entry<AccountId>>,
+}
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache").field("accounts", &self.accounts.len()).finish_non_exhaustive()
+    }
+}
+
+impl Cache {
+    /// An empty cache over the database.
+    pub fn new(db: PgPool, vault: Arc<Vault>) -> Self {
+        Self {
+            db,
+            vault,
+            generation: AtomicU64::new(0),
+            principals: Lru::new(10_000),
+            auth_configs: Lru::new(10_000),
+            accounts: Lru::new(50_000),
+            defaults: Lru::new(50_000),
+        }
+    }
+
+    fn fresh<T>(entry: Option<Entry<T>>, max_age: Duration) -> Option<Option<Arc<T>>> {
+        entry.filter(|e| e.read_at.elapsed() < max_age).map(|e| e.value)
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Stores what a fill read, unless something was invalidated meanwhile. The second check
+    /// covers an invalidation between the first one and the insertion.
+    fn store<K: std::hash::Hash + Eq + Clone, T>(
+        &self,
+        map: &Lru<K, Entry<T>>,
+        key: K,
+        value: Option<Arc<T>>,
+        began: u64,
+    ) {
+        if self.generation() != began {
+            return;
+        }
+        map.insert(key.clone(), Entry { value, read_at: Instant::now() });
+        if self.generation() != began {
+            map.remove(&key);
+        }
+    }
+
+    /// Whom a key belongs to; none when there is no such key.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn principal(&self, key: &str) -> Result<Option<Arc<Principal>>> {
+        let hash = hash_token(key);
+        let mut id = [0u8; 32];
+        id.copy_from_slice(&hash);
+        if let Some(entry) = self.principals.get(&id) {
+            let max_age = if entry.value.is_some() { MAX_AGE } else { UNKNOWN_KEY_AGE };
+            if let Some(known) = Self::fresh(Some(entry), max_age) {
+                return Ok(known);
+            }
+        }
+        let began = self.generation();
+        let principal = self.read_principal(&hash).await?.map(Arc::new);
+        self.store(&self.principals, id, principal.clone(), began);
+        Ok(principal)
+    }
+
+    async fn read_principal(&self, hash: &[u8]) -> Result<Option<Principal>> {
+        let Some(key) = db::api_key::get(&self.db, hash).await? else { return Ok(None) };
+        let project = match &key.project_id {
+            None => None,
+            Some(id) => match db::project::get(&self.db, id).await? {
+                None => return Ok(None),
+                Some(row) => Some(project_of(row)),
+            },
+        };
+        Ok(Some(Principal {
+            org_id: key.org_id,
+            project,
+            key_id: key.id,
+            key_name: key.name,
+            key_hint: key.hint,
+            key_created_at: key.created_at,
+        }))
+    }
+
+    /// An auth config; none when there is none.
+    ///
+    /// # Errors
+    /// When the database is away, or its secrets do not open.
+    pub async fn auth_config(
+        &self,
+        project: &ProjectId,
+        id: &AuthConfigId,
+    ) -> Result<Option<Arc<AuthConfig>>> {
+        let key = (project.clone(), id.clone());
+        if let Some(known) = Self::fresh(self.auth_configs.get(&key), MAX_AGE) {
+            return Ok(known);
+        }
+        let began = self.generation();
+        let row = db::auth_config::get(&self.db, project, id).await?;
+        let config = row.map(|r| self.vault.open_auth_config(r)).transpose()?.map(Arc::new);
+        self.store(&self.auth_configs, key, config.clone(), began);
+        Ok(config)
+    }
+
+    /// A connected account; none when there is none.
+    ///
+    /// # Errors
+    /// As [`Cache::auth_config`].
+    pub async fn account(
+        &self,
+        project: &ProjectId,
+        id: &AccountId,
+    ) -> Result<Option<Arc<Account>>> {
+        let key = (project.clone(), id.clone());
+        if let Some(known) = Self::fresh(self.accounts.get(&key), MAX_AGE) {
+            return Ok(known);
+        }
+        self.read_account(project, id).await
+    }
+
+    /// The account as the database has it now; the cache learns it.
+    ///
+    /// # Errors
+    /// As [`Cache::auth_config`].
+    pub async fn read_account(
+        &self,
+        project: &ProjectId,
+        id: &AccountId,
+    ) -> Result<Option<Arc<Account>>> {
+        let began = self.generation();
+        let row = db::account::get(&self.db, project, id).await?;
+        let account = row.map(|r| self.vault.open_account(r)).transpose()?.map(Arc::new);
+        self.store(&self.accounts, (project.clone(), id.clone()), account.clone(), began);
+        Ok(account)
+    }
+
+    /// The newest usable account of a user for a toolkit.
+    ///
+    /// # Errors
+    /// As [`Cache::auth_config`].
+    pub async fn default_account(
+        &self,
+        project: &ProjectId,
+        user_id: &str,
+        toolkit_slug: &str,
+    ) -> Result<Option<Arc<Account>>> {
+        let key = (project.clone(), user_id.to_owned(), toolkit_slug.to_owned());
+        if let Some(known) = Self::fresh(self.defaults.get(&key), MAX_AGE) {
+            return match known {
+                None => Ok(None),
+                Some(id) => self.account(project, &id).await,
+            };
+        }
+        let began = self.generation();
+        let row = db::account::default_for(&self.db, project, user_id, toolkit_slug).await?;
+        let account = row.map(|r| self.vault.open_account(r)).transpose()?.map(Arc::new);
+        let id = account.as_ref().map(|a| Arc::new(a.id.clone()));
+        self.store(&self.defaults, key, id, began);
+        if let Some(account) = &account {
+            let key = (project.clone(), account.id.clone());
+            self.store(&self.accounts, key, Some(account.clone()), began);
+        }
+        Ok(account)
+    }
+
+    /// Drops what a change made stale, on this replica.
+    pub fn invalidate(&self, what: &Changed) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        match what {
+            Changed::Keys => self.principals.clear(),
+            Changed::AuthConfig { project, id } => {
+                self.auth_configs.remove(&(project.clone(), id.clone()));
+                // Which account is a user's default depends on the config being enabled.
+                self.defaults.clear();
+            }
+            Changed::Account { project, id, user } => {
+                self.accounts.remove(&(project.clone(), id.clone()));
+                self.defaults.retain(|(p, u, _), _| p != project || u != user);
+            }
+        }
+    }
+
+    /// Drops everything.
+    pub fn clear(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.principals.clear();
+        self.auth_configs.clear();
+        self.accounts.clear();
+        self.defaults.clear();
+    }
+}
+
+/// The domain form of a row. Settings that do not parse take their defaults.
+pub fn project_of(row: db::project::ProjectRow) -> Project {
+    let config = serde_json::from_value::<ProjectConfig>(row.config).unwrap_or_default();
+    Project {
+        id: row.id,
+        org_id: row.org_id,
+        name: row.name,
+        config,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    }
+}

@@ -1,0 +1,163 @@
+//! Sealing and opening whole rows: the step between `db` rows and domain types.
+
+use serde_json::{Map, Value};
+
+use super::{CannotOpen, Context, Vault};
+use crate::db::account::AccountRow;
+use crate::db::auth_config::AuthConfigRow;
+use crate::domain::connection::{Account, AuthConfig, SecretMap};
+use crate::domain::id::{AccountId, AuthConfigId, ProjectId};
+
+/// Context of `auth_config.credentials`.
+fn config_context<'a>(project: &'a ProjectId, id: &'a AuthConfigId) -> Context<'a> {
+    Context { column: "auth_config.credentials", project: project.as_str(), row: id.as_str() }
+}
+
+/// Context of `auth_config.shared_credentials`.
+fn shared_context<'a>(project: &'a ProjectId, id: &'a AuthConfigId) -> Context<'a> {
+    Context { column: "auth_config.shared_credentials", ..config_context(project, id) }
+}
+
+fn account_context<'a>(project: &'a ProjectId, id: &'a AccountId) -> Context<'a> {
+    Context { column: "connected_account.state", project: project.as_str(), row: id.as_str() }
+}
+
+impl Vault {
+    /// Opens an auth config.
+    ///
+    /// # Errors
+    /// [`CannotOpen`] when its credentials do not open with this server's key.
+    pub fn open_auth_config(&self, row: AuthConfigRow) -> Result<AuthConfig, CannotOpen> {
+        let credentials =
+            self.open_map(config_context(&row.project_id, &row.id), &row.credentials)?;
+        let shared = match &row.shared_credentials {
+            Some(sealed) => self.open_map(shared_context(&row.project_id, &row.id), sealed)?,
+            None => Map::new(),
+        };
+        Ok(AuthConfig {
+            project_id: row.project_id,
+            id: row.id,
+            toolkit_slug: row.toolkit_slug,
+            name: row.name,
+            scheme: row.scheme,
+            is_managed: row.is_managed,
+            is_enabled: row.is_enabled,
+            credentials: SecretMap(credentials),
+            shared_credentials: SecretMap(shared),
+            restrict_to_tools: row.restrict_to_tools,
+            scope_tools: row.scope_tools,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+
+    /// Seals an auth config for [`crate::db::auth_config::insert`] or `update`.
+    pub fn seal_auth_config(&self, config: &AuthConfig) -> AuthConfigRow {
+        let shared = (!config.shared_credentials.0.is_empty()).then(|| {
+            self.seal_map(
+                shared_context(&config.project_id, &config.id),
+                &config.shared_credentials.0,
+            )
+        });
+        AuthConfigRow {
+            project_id: config.project_id.clone(),
+            id: config.id.clone(),
+            toolkit_slug: config.toolkit_slug.clone(),
+            name: config.name.clone(),
+            scheme: config.scheme,
+            is_managed: config.is_managed,
+            is_enabled: config.is_enabled,
+            credentials: self
+                .seal_map(config_context(&config.project_id, &config.id), &config.credentials.0),
+            shared_credentials: shared,
+            restrict_to_tools: config.restrict_to_tools.clone(),
+            scope_tools: config.scope_tools.clone(),
+            created_at: config.created_at,
+            updated_at: config.updated_at,
+        }
+    }
+
+    /// Opens a connected account.
+    ///
+    /// # Errors
+    /// [`CannotOpen`] when its state does not open with this server's key.
+    pub fn open_account(&self, row: AccountRow) -> Result<Account, CannotOpen> {
+        let state = self.open_map(account_context(&row.project_id, &row.id), &row.state)?;
+        Ok(Account {
+            project_id: row.project_id,
+            id: row.id,
+            auth_config_id: row.auth_config_id,
+            toolkit_slug: row.toolkit_slug,
+            user_id: row.user_id,
+            scheme: row.scheme,
+            status: row.status,
+            status_reason: row.status_reason,
+            is_disabled: row.is_disabled,
+            alias: row.alias,
+            state: SecretMap(state),
+            state_version: row.state_version,
+            token_expires_at: row.token_expires_at,
+            attempt_expires_at: row.attempt_expires_at,
+            callback_url: row.callback_url,
+            flow: row.flow,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+
+    /// Seals a connected account for [`crate::db::account::insert`] or `update_state`.
+    pub fn seal_account(&self, account: &Account) -> AccountRow {
+        AccountRow {
+            project_id: account.project_id.clone(),
+            id: account.id.clone(),
+            auth_config_id: account.auth_config_id.clone(),
+            toolkit_slug: account.toolkit_slug.clone(),
+            user_id: account.user_id.clone(),
+            scheme: account.scheme,
+            status: account.status,
+            status_reason: account.status_reason.clone(),
+            is_disabled: account.is_disabled,
+            alias: account.alias.clone(),
+            state: self
+                .seal_map(account_context(&account.project_id, &account.id), &account.state.0),
+            state_version: account.state_version,
+            token_expires_at: account.token_expires_at,
+            attempt_expires_at: account.attempt_expires_at,
+            callback_url: account.callback_url.clone(),
+            flow: account.flow.clone(),
+            created_at: account.created_at,
+            updated_at: account.updated_at,
+        }
+    }
+
+    /// Seals the data of a connect token; `hash` is the token's hash.
+    pub fn seal_token_data(
+        &self,
+        project: &ProjectId,
+        hash: &[u8],
+        data: &Map<String, Value>,
+    ) -> Vec<u8> {
+        let row = hex::encode(hash);
+        self.seal_map(
+            Context { column: "connect_token.data", project: project.as_str(), row: &row },
+            data,
+        )
+    }
+
+    /// Opens the data of a connect token.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub fn open_token_data(
+        &self,
+        project: &ProjectId,
+        hash: &[u8],
+        sealed: &[u8],
+    ) -> Result<Map<String, Value>, CannotOpen> {
+        let row = hex::encode(hash);
+        self.open_map(
+            Context { column: "connect_token.data", project: project.as_str(), row: &row },
+            sealed,
+        )
+    }
+}

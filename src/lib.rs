@@ -1,13 +1,23 @@
 //! Patchbay: tools, connections and credentials for AI agents, self-hosted.
 //!
-//! Layers, lower may never import higher (`tests/it/architecture.rs` checks):
-//! 0 `domain error config telemetry`, 1 `db vault net catalog storage cache`,
-//! 2 `oauth execute connect`, 3 `api web worker`, 4 `boot cli`.
+//! Layers; a module imports only from layers below its own, or as
+//! `docs/ARCHITECTURE.md` says (`tests/it/architecture.rs` checks):
+//! 0 `domain error config telemetry`, 1 `db vault net catalog`,
+//! 2 `cache storage logbook limits`, 3 `app`, 4 `oauth execute connect`,
+//! 5 `api web worker`, 6 `boot cli`.
 
+pub mod api;
+pub mod app;
 pub mod cache;
 pub mod catalog;
 pub mod config;
 pub mod db;
 pub mod domain;
 pub mod error;
+pub mod execute;
+pub mod limits;
+pub mod logbook;
+pub mod net;
+pub mod oauth;
+pub mod storage;
 pub mod vault;

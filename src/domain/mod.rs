@@ -3,6 +3,7 @@
 
 pub mod connection;
 pub mod id;
+pub mod outbound;
 pub mod page;
 pub mod project;
 pub mod scheme;

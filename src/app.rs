@@ -1,0 +1,101 @@
+//! What every handler, worker and use case is given.
+
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cache::Cache;
+use crate::catalog::Catalog;
+use crate::config::Config;
+use crate::db;
+use crate::db::notify::Changed;
+use crate::error::Result;
+use crate::limits::RateLimiter;
+use crate::logbook::Logbook;
+use crate::net::Client;
+use crate::storage::Files;
+use crate::vault::Vault;
+
+/// The parts of a running server. Cheap to clone by `Arc`.
+#[derive(Debug)]
+pub struct App {
+    /// Settings.
+    pub config: Config,
+    /// Database.
+    pub db: PgPool,
+    /// Sealing.
+    pub vault: Arc<Vault>,
+    /// Memory of the hot path.
+    pub cache: Arc<Cache>,
+    /// Toolkits.
+    pub catalog: Arc<Catalog>,
+    /// Outbound HTTP.
+    pub net: Client,
+    /// Files that tools gave.
+    pub files: Files,
+    /// Execution logs.
+    pub logbook: Logbook,
+    /// Rate limit.
+    pub limits: Arc<RateLimiter>,
+    /// Cancelled when the server stops.
+    pub stop: CancellationToken,
+    /// Background tasks that the shutdown waits for.
+    pub tasks: TaskTracker,
+}
+
+/// Shared handle; the axum state.
+pub type AppState = Arc<App>;
+
+impl App {
+    /// Puts the parts together over a migrated database and starts the background tasks that
+    /// belong to them (change listener, log writer, rate counter).
+    ///
+    /// # Errors
+    /// Anything of the definitions or the outbound client that is wrong.
+    pub fn new(config: Config, db: PgPool, vault: Vault) -> anyhow::Result<AppState> {
+        let catalog = Catalog::load(config.toolkits_dir.as_deref(), &config.providers)
+            .map_err(|e| anyhow::anyhow!("{}", e.0.join("\n")))?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let vault = Arc::new(vault);
+        let cache = Arc::new(Cache::new(db.clone(), vault.clone()));
+        tasks.spawn(crate::cache::listen(db.clone(), cache.clone(), stop.clone()));
+        let logbook = Logbook::start(&config, db.clone(), &tasks, &stop);
+        let limits = RateLimiter::start(&config, db.clone(), &tasks, &stop);
+        let net = Client::new(&config)?;
+        let files = Files::new(&config, db.clone(), &vault);
+        Ok(Arc::new(Self {
+            config,
+            db,
+            vault,
+            cache,
+            catalog: Arc::new(catalog),
+            net,
+            files,
+            logbook,
+            limits,
+            stop,
+            tasks,
+        }))
+    }
+
+    /// Tells every replica, this one at once, that something changed. Call it inside the
+    /// transaction that changed it, and [`crate::cache::Cache::invalidate`] again after the commit
+    /// when the transaction goes on after this.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn changed(&self, db: impl sqlx::PgExecutor<'_>, what: &Changed) -> Result<()> {
+        db::notify::changed(db, what).await?;
+        self.cache.invalidate(what);
+        Ok(())
+    }
+
+    /// Stops the background tasks and waits for them: what is queued gets written.
+    pub async fn shut_down(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod cache;
+mod catalog;
 mod net;
 #[allow(dead_code)] // a shared toolbox: not every helper has a user at all times
 mod support;

@@ -1,1 +1,8 @@
-fn main() {}
+//! The integration tests: one binary, so that it links once.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
+
+mod architecture;
+mod cache;
+#[allow(dead_code)] // a shared toolbox: not every helper has a user at all times
+mod support;

@@ -70,6 +70,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     if std::str::from_utf8(bytes).is_err() {
         return Err(Error::bad_request("The request body is not valid UTF-8"));
     }
+    // Every body is an object; serde would take a list for a struct as well.
+    if bytes.iter().find(|b| !b.is_ascii_whitespace()).is_some_and(|b| *b == b'[') {
+        return Err(Error::bad_request("The request body must be a JSON object"));
+    }
     let mut input = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut input).map_err(|error| {
         let path = error.path().to_string();
@@ -161,6 +165,6 @@ mod tests {
             assert_eq!(refusal(text).code.status, 400, "{text:?}");
         }
         let deep = "[".repeat(100_000);
-        assert!(parse::<serde_json::Value>(deep.as_bytes()).is_err());
+        assert!(parse::<Outer>(deep.as_bytes()).is_err());
     }
 }

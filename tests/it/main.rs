@@ -5,5 +5,6 @@
 mod api;
 mod architecture;
 mod cache;
+mod net;
 #[allow(dead_code)] // a shared toolbox: not every helper has a user at all times
 mod support;

@@ -104,18 +104,18 @@ pub async fn list(
     Ok((rows, total))
 }
 
-/// Replaces the settings.
-pub async fn update_config(
+/// Merges settings into the stored ones; a null removes its key.
+pub async fn merge_config(
     db: impl PgExecutor<'_>,
     id: &ProjectId,
-    config: &Value,
+    patch: &Value,
 ) -> sqlx::Result<Option<ProjectRow>> {
     sqlx::query_as(
-        "update project set config = $2, updated_at = now()
+        "update project set config = jsonb_strip_nulls(config || $2), updated_at = now()
          where id = $1 and deleted_at is null returning *",
     )
     .bind(id)
-    .bind(config)
+    .bind(patch)
     .fetch_optional(db)
     .await
 }

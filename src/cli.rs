@@ -26,6 +26,8 @@ struct Cli {
 enum Command {
     /// Start the server (the default).
     Serve,
+    /// Print the OpenAPI document of the server's API.
+    Openapi,
     /// Check toolkit definitions.
     #[command(subcommand)]
     Catalog(CatalogCommand),
@@ -53,6 +55,10 @@ enum ConfigCommand {
 pub fn run() -> ExitCode {
     match Cli::parse().command.unwrap_or(Command::Serve) {
         Command::Serve => with_settings(serve),
+        Command::Openapi => {
+            println!("{}", crate::api::openapi().trim_end());
+            ExitCode::SUCCESS
+        }
         Command::Catalog(CatalogCommand::Check { dir: Some(dir) }) => {
             finish(check_catalog(Some(&dir), &Providers::default()))
         }

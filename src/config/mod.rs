@@ -28,6 +28,8 @@ pub struct Config {
     pub database_max_connections: u32,
     /// `data_dir`
     pub data_dir: PathBuf,
+    /// `postgres_bin_dirs`
+    pub postgres_bin_dirs: Option<String>,
     /// `postgres_mirror_url`
     pub postgres_mirror_url: Option<String>,
     /// `encryption_key`; none: the start-up generates and stores one.

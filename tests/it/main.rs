@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
+mod api;
 mod architecture;
 mod cache;
+mod net;
 #[allow(dead_code)] // a shared toolbox: not every helper has a user at all times
 mod support;

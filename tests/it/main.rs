@@ -5,6 +5,7 @@
 mod api;
 mod architecture;
 mod cache;
+mod limits;
 mod logbook;
 mod net;
 mod storage;

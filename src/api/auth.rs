@@ -4,14 +4,14 @@
 //! say which kind an operation needs.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Request, State};
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::rate_limit;
 use crate::app::AppState;
 use crate::cache::project_of;
 use crate::db;
@@ -47,7 +47,8 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"))
 }
 
-/// Middleware: looks the caller's keys up, and counts the request against the organization's limit.
+/// Middleware: looks the caller's keys up, so that operations know them, and counts
+/// the request against its organization's rate limit.
 pub async fn identify(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
     let headers = request.headers();
     let project = header(headers, "x-api-key").or_else(|| header(headers, "x-user-api-key"));
@@ -64,29 +65,18 @@ pub async fn identify(State(app): State<AppState>, mut request: Request, next: N
             }
         }
     }
-    let known = caller.project.as_ref().or(caller.org.as_ref());
-    let verdict = known.and_then(|principal| app.limits.check(&principal.org_id));
-    let mut response = match verdict.and_then(|v| Some((v.limit, v.retry_after?))) {
-        Some((limit, wait)) => rate_limited(limit, wait).into_response(),
-        None => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
+    let principal = caller.project.as_ref().or(caller.org.as_ref());
+    let usage = match rate_limit::count(&app.limits, principal.map(|p| &p.org_id)) {
+        Some(Err(usage)) => return rate_limit::refusal(usage),
+        Some(Ok(usage)) => Some(usage),
+        None => None,
     };
-    if let Some(verdict) = verdict {
-        let headers = response.headers_mut();
-        headers.insert("x-ratelimit", HeaderValue::from(verdict.limit));
-        headers.insert("x-ratelimit-remaining", HeaderValue::from(verdict.remaining));
-        headers.insert("x-ratelimit-window-size", HeaderValue::from_static("600s"));
+    request.extensions_mut().insert(caller);
+    let mut response = next.run(request).await;
+    if let Some(usage) = usage {
+        rate_limit::add_headers(&mut response, usage);
     }
     response
-}
-
-fn rate_limited(limit: u64, wait: u64) -> Error {
-    let message = format!("Rate limit exceeded. Limit: {limit} requests per 10 minutes");
-    Error::new(codes::RATE_LIMITED, message)
-        .fix("Wait as long as the Retry-After header says; the operator can raise rate_limit")
-        .retry_after(Duration::from_secs(wait))
 }
 
 fn unauthorized(sent: bool, header: &str) -> Error {

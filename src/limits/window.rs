@@ -1,104 +1,112 @@
-//! The rolling window of one organization.
+//! The counts of one organization.
 
-/// Length of one slice.
-pub const SLICE_SECONDS: i64 = 10;
+use std::collections::BTreeMap;
 
-/// Slices of a window.
-pub const SLICES: usize = 60;
+/// Length of the window in seconds.
+pub const WINDOW_S: i64 = 600;
+/// Length of a slice in seconds.
+pub const SLICE_S: i64 = 10;
+const SLICES: i64 = WINDOW_S / SLICE_S;
 
-/// One slice; `at` is its number since the epoch.
-#[derive(Debug, Clone, Copy, Default)]
+/// What is left, for the response headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Requests allowed in a window.
+    pub limit: u64,
+    /// Requests left in this one.
+    pub remaining: u64,
+    /// Seconds until the oldest counted requests leave the window.
+    pub reset_s: u64,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
 struct Slice {
-    at: i64,
-    /// Counted here.
     own: u64,
-    /// Part of `own` that the table does not have yet.
-    unshared: u64,
-    /// Counted by other replicas.
+    /// Part of `own` that is not in the database yet.
+    unsent: u64,
     others: u64,
 }
 
-/// A ring of slices.
-#[derive(Debug, Clone)]
+/// Slices by number (seconds since 1970 / [`SLICE_S`]).
+#[derive(Debug, Default)]
 pub struct Window {
-    ring: [Slice; SLICES],
-}
-
-impl Default for Window {
-    fn default() -> Self {
-        Self { ring: [Slice::default(); SLICES] }
-    }
+    slices: BTreeMap<i64, Slice>,
 }
 
 impl Window {
-    fn place(at: i64) -> usize {
-        usize::try_from(at.rem_euclid(SLICES as i64)).unwrap_or(0)
-    }
-
-    /// The slice with this number; none when its place is held by a newer one.
-    fn slice(&mut self, at: i64) -> Option<&mut Slice> {
-        let slice = &mut self.ring[Self::place(at)];
-        if slice.at < at {
-            *slice = Slice { at, ..Slice::default() };
+    /// Counts a request at `second`, unless the limit is used up.
+    pub fn count(&mut self, limit: u64, second: i64) -> Result<Usage, Usage> {
+        let slice = second / SLICE_S;
+        self.slices.retain(|&n, s| n > slice - SLICES || s.unsent > 0);
+        let live = || self.slices.range(slice - SLICES + 1..);
+        let used: u64 = live().map(|(_, s)| s.own + s.others).sum();
+        let oldest = live().find(|(_, s)| s.own + s.others > 0).map_or(slice, |(n, _)| *n);
+        let reset_s = u64::try_from((oldest + SLICES) * SLICE_S - second).unwrap_or(1).max(1);
+        if used >= limit {
+            return Err(Usage { limit, remaining: 0, reset_s });
         }
-        (slice.at == at).then_some(slice)
+        let current = self.slices.entry(slice).or_default();
+        current.own += 1;
+        current.unsent += 1;
+        Ok(Usage { limit, remaining: limit - used - 1, reset_s })
     }
 
-    fn inside(slice: &Slice, now: i64) -> bool {
-        slice.at <= now && slice.at > now - SLICES as i64
+    /// Counts that the database does not have yet, by slice; they count as written.
+    pub fn take_unsent(&mut self) -> Vec<(i64, u64)> {
+        self.slices
+            .iter_mut()
+            .filter(|(_, s)| s.unsent > 0)
+            .map(|(n, s)| (*n, std::mem::take(&mut s.unsent)))
+            .collect()
     }
 
-    /// Requests in the window that ends with slice `now`.
-    pub fn used(&self, now: i64) -> u64 {
-        let slices = self.ring.iter().filter(|s| Self::inside(s, now));
-        slices.map(|s| s.own + s.others).sum()
-    }
-
-    /// Number of the slice with which enough of the window has gone by for one more request.
-    pub fn free_at(&self, now: i64, limit: u64) -> i64 {
-        let mut used = self.used(now);
-        for at in (now - SLICES as i64 + 1)..=now {
-            let slice = &self.ring[Self::place(at)];
-            if slice.at == at {
-                used = used.saturating_sub(slice.own + slice.others);
-            }
-            if used < limit {
-                return at + SLICES as i64;
-            }
-        }
-        now + SLICES as i64
-    }
-
-    /// Counts one request.
-    pub fn count(&mut self, now: i64) {
-        if let Some(slice) = self.slice(now) {
-            slice.own += 1;
-            slice.unshared += 1;
+    /// Undoes [`Window::take_unsent`] after a failed write.
+    pub fn put_back(&mut self, unsent: &[(i64, u64)]) {
+        for &(slice, count) in unsent {
+            self.slices.entry(slice).or_default().unsent += count;
         }
     }
 
-    /// What the table does not have yet: slice and count.
-    pub fn take_unshared(&mut self) -> Vec<(i64, u64)> {
-        let slices = self.ring.iter_mut().filter(|s| s.unshared > 0);
-        slices.map(|s| (s.at, std::mem::take(&mut s.unshared))).collect()
-    }
-
-    /// Undoes [`Window::take_unshared`] for one slice.
-    pub fn give_back(&mut self, at: i64, count: u64) {
-        if let Some(slice) = self.slice(at) {
-            slice.unshared += count;
+    /// Replaces what the other replicas counted.
+    pub fn set_others(&mut self, others: &[(i64, u64)]) {
+        for slice in self.slices.values_mut() {
+            slice.others = 0;
+        }
+        for &(slice, used) in others {
+            self.slices.entry(slice).or_default().others = used;
         }
     }
+}
 
-    /// Drops what other replicas counted.
-    pub fn forget_others(&mut self) {
-        self.ring.iter_mut().for_each(|s| s.others = 0);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_holds_over_a_rolling_window() {
+        let mut window = Window::default();
+        assert_eq!(window.count(3, 1000).unwrap().remaining, 2);
+        assert_eq!(window.count(3, 1300).unwrap().remaining, 1);
+        assert_eq!(window.count(3, 1301).unwrap().remaining, 0);
+        let refused = window.count(3, 1302).unwrap_err();
+        assert_eq!((refused.remaining, refused.reset_s), (0, 298));
+        // The first request has left the window; the refused one was never counted.
+        assert_eq!(window.count(3, 1600).unwrap().remaining, 0);
+        assert!(window.count(3, 1601).is_err());
     }
 
-    /// Notes what other replicas counted in a slice.
-    pub fn learn(&mut self, at: i64, count: u64) {
-        if let Some(slice) = self.slice(at) {
-            slice.others = count;
-        }
+    #[test]
+    fn other_replicas_count_too_and_a_failed_write_is_kept() {
+        let mut window = Window::default();
+        window.count(10, 1000).unwrap();
+        let unsent = window.take_unsent();
+        assert_eq!(unsent, [(100, 1)]);
+        window.put_back(&unsent);
+        assert_eq!(window.take_unsent(), [(100, 1)]);
+        assert!(window.take_unsent().is_empty());
+        window.set_others(&[(99, 9)]);
+        assert!(window.count(10, 1001).is_err());
+        window.set_others(&[]);
+        assert_eq!(window.count(10, 1001).unwrap().remaining, 8);
     }
 }

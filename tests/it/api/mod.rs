@@ -1,5 +1,4 @@
 //! The JSON API over HTTP.
 
 mod edges;
-mod limits;
 mod orgs;

@@ -8,8 +8,10 @@
 
 pub mod api;
 pub mod app;
+pub mod boot;
 pub mod cache;
 pub mod catalog;
+pub mod cli;
 pub mod config;
 pub mod db;
 pub mod domain;
@@ -20,4 +22,5 @@ pub mod logbook;
 pub mod net;
 pub mod oauth;
 pub mod storage;
+pub mod telemetry;
 pub mod vault;

@@ -130,7 +130,7 @@ impl Cache {
             None => None,
             Some(id) => match db::project::get(&self.db, id).await? {
                 None => return Ok(None),
-                Some(row) => Some(project_of(row)),
+                Some(row) => Some(Arc::new(project_of(row))),
             },
         };
         Ok(Some(Principal {

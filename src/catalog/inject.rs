@@ -12,6 +12,9 @@ use super::template::{Names, Text};
 use crate::domain::outbound::{OutboundBody, OutboundRequest};
 use crate::domain::scheme::AuthSchemeKind;
 
+/// How errors call the second half of basic credentials.
+const PASSWORD: &str = "the password";
+
 /// Compiled places of a scheme's credentials.
 #[derive(Debug)]
 pub struct Injection {
@@ -85,7 +88,9 @@ impl Injection {
     ) -> Result<Injected, String> {
         let names = Names::of_roots(vec![("cred", cred), ("conn", conn)]);
         let fill = |place: &str, text: &Text| -> Result<String, String> {
-            for name in text.names() {
+            // An empty password is common where the user name is a key.
+            let optional = place == PASSWORD;
+            for name in text.names().into_iter().filter(|_| !optional) {
                 let mut parts = name.split('.');
                 if let (Some("cred"), Some(field)) = (parts.next(), parts.next()) {
                     let held = cred.get(field).is_some_and(|v| !v.is_null() && v != "");
@@ -112,22 +117,11 @@ impl Injection {
             if user.contains(':') {
                 return Err("the user name must not have a colon in it".into());
             }
-            let pair = format!("{user}:{}", fill_optional(password, &fill)?);
+            let pair = format!("{user}:{}", fill(PASSWORD, password)?);
             let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
             headers.push(("Authorization".into(), format!("Basic {encoded}")));
         }
         Ok(Injected { headers, query: list(&self.query)?, body: list(&self.body)? })
-    }
-}
-
-/// A password may be empty (a key as the user name is a common use of basic).
-fn fill_optional(
-    text: &Text,
-    fill: &impl Fn(&str, &Text) -> Result<String, String>,
-) -> Result<String, String> {
-    match text {
-        Text::Literal(plain) => Ok(plain.clone()),
-        text => fill("the password", text),
     }
 }
 

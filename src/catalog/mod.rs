@@ -11,10 +11,12 @@
 //! | `template`, `filters`, `mime` | expressions |
 //! | `path`, `plan`, `render` | requests |
 //! | `hosts` | where requests may go, operator overrides |
+//! | `fields` | the fields of a scheme's forms |
 //! | `inject` | credentials |
 
 mod args;
 mod check;
+pub mod fields;
 mod filters;
 mod hosts;
 mod inject;
@@ -123,8 +125,8 @@ impl Catalog {
     ///
     /// # Errors
     /// Every problem of every file.
-    pub fn check(extra: Option<&Path>) -> Result<Self, CatalogErrors> {
-        let catalog = Self::load(extra, &Providers::default())?;
+    pub fn check(extra: Option<&Path>, providers: &Providers) -> Result<Self, CatalogErrors> {
+        let catalog = Self::load(extra, providers)?;
         let problems: Vec<String> = catalog
             .toolkits
             .iter()

@@ -80,6 +80,17 @@ pub async fn get(db: impl PgExecutor<'_>, id: &ProjectId) -> sqlx::Result<Option
         .await
 }
 
+/// The oldest project of an organization.
+pub async fn first(db: impl PgExecutor<'_>, org_id: &OrgId) -> sqlx::Result<Option<ProjectRow>> {
+    sqlx::query_as(
+        "select * from project where org_id = $1 and deleted_at is null
+         order by created_at, id limit 1",
+    )
+    .bind(org_id)
+    .fetch_optional(db)
+    .await
+}
+
 /// Projects of an organization, newest first, and their number.
 pub async fn list(
     db: &sqlx::PgPool,
@@ -104,18 +115,18 @@ pub async fn list(
     Ok((rows, total))
 }
 
-/// Replaces the settings.
-pub async fn update_config(
+/// Merges settings into the stored ones; a null removes its key.
+pub async fn merge_config(
     db: impl PgExecutor<'_>,
     id: &ProjectId,
-    config: &Value,
+    patch: &Value,
 ) -> sqlx::Result<Option<ProjectRow>> {
     sqlx::query_as(
-        "update project set config = $2, updated_at = now()
+        "update project set config = jsonb_strip_nulls(config || $2), updated_at = now()
          where id = $1 and deleted_at is null returning *",
     )
     .bind(id)
-    .bind(config)
+    .bind(patch)
     .fetch_optional(db)
     .await
 }

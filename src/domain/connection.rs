@@ -2,6 +2,7 @@
 //! cache holds and the use cases work with. Debug prints never show a secret.
 
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -51,7 +52,7 @@ pub struct Principal {
     /// Organization that the key belongs to.
     pub org_id: OrgId,
     /// Project that the key opens; none for an organization key.
-    pub project: Option<Project>,
+    pub project: Option<Arc<Project>>,
     /// The key's row id.
     pub key_id: ApiKeyId,
     /// The key's display name.

@@ -60,6 +60,8 @@ codes! {
     DATABASE_UNAVAILABLE = 1103 "Server_DatabaseUnavailable" SERVICE_UNAVAILABLE None;
     /// The provider did not answer in time (proxy only).
     GATEWAY_TIMEOUT = 1104 "HTTP_GatewayTimeout" GATEWAY_TIMEOUT Some(false);
+    /// The server itself took too long.
+    REQUEST_TIMEOUT = 1105 "Server_Timeout" SERVICE_UNAVAILABLE None;
     /// Unknown project.
     PROJECT_NOT_FOUND = 1200 "Project_NotFound" NOT_FOUND None;
     /// Unknown toolkit.
@@ -98,6 +100,8 @@ codes! {
     REFRESH_FAILED = 1805 "ConnectedAccount_RefreshFailed" BAD_REQUEST None;
     /// Unknown execution log.
     LOG_NOT_FOUND = 1900 "Log_NotFound" NOT_FOUND None;
+    /// The tool ran, but its log row is not committed (only where answers wait for that).
+    LOG_NOT_WRITTEN = 1901 "Log_NotWritten" SERVICE_UNAVAILABLE Some(false);
 }
 
 #[cfg(test)]

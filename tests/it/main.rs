@@ -2,9 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
+mod api;
 mod architecture;
+mod boot;
 mod cache;
 mod catalog;
+mod limits;
+mod logbook;
 mod net;
+mod storage;
 #[allow(dead_code)] // a shared toolbox: not every helper has a user at all times
 mod support;

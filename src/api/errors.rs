@@ -1,0 +1,34 @@
+//! The error answers that every documented operation shares.
+
+use utoipa::IntoResponses;
+
+use crate::error::wire::ErrorBody;
+
+/// What any operation that takes a key may answer instead of success.
+#[derive(IntoResponses)]
+pub enum CommonErrors {
+    /// The request is malformed; `errors` lists the problems.
+    #[response(status = 400)]
+    BadRequest(#[to_schema] ErrorBody),
+    /// The API key is missing or wrong.
+    #[response(status = 401)]
+    Unauthorized(#[to_schema] ErrorBody),
+    /// The API key may not do this.
+    #[response(status = 403)]
+    Forbidden(#[to_schema] ErrorBody),
+    /// It does not exist, or not in this project.
+    #[response(status = 404)]
+    NotFound(#[to_schema] ErrorBody),
+    /// The request body is too large.
+    #[response(status = 413)]
+    TooLarge(#[to_schema] ErrorBody),
+    /// The organization has used up its requests; see `Retry-After`.
+    #[response(status = 429)]
+    TooMany(#[to_schema] ErrorBody),
+    /// A bug of the server.
+    #[response(status = 500)]
+    Internal(#[to_schema] ErrorBody),
+    /// The database is away; retry.
+    #[response(status = 503)]
+    Unavailable(#[to_schema] ErrorBody),
+}

@@ -1,0 +1,136 @@
+//! What happens around every request.
+
+use std::any::Any;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use tracing::Instrument;
+
+use super::extract::too_large;
+use crate::domain::id::RequestId;
+use crate::error::wire::{REQUEST_ID, current_request_id};
+use crate::error::{Error, codes};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Takes the caller's request id, or makes one; every answer carries it.
+pub async fn request_id(request: Request, next: Next) -> Response {
+    let id = request
+        .headers()
+        .get(X_REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| {
+            (1..=128).contains(&id.len())
+                && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        })
+        .map_or_else(|| RequestId::generate().as_str().to_owned(), str::to_owned);
+    let value = HeaderValue::from_str(&id);
+    let mut response = REQUEST_ID.scope(id, next.run(request)).await;
+    if let Ok(value) = value {
+        response.headers_mut().insert(X_REQUEST_ID, value);
+    }
+    response
+}
+
+/// One log line per request; never with a header, a query or a body.
+pub async fn trace(request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let id = current_request_id();
+    let span = tracing::info_span!("request", id);
+    let response = next.run(request).instrument(span).await;
+    let status = response.status().as_u16();
+    let route = route.as_ref().map_or("unknown", MatchedPath::as_str);
+    let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    match status {
+        500.. => tracing::warn!(%method, route, status, ms, id, "request failed"),
+        400.. => tracing::info!(%method, route, status, ms, id, "request refused"),
+        _ => tracing::debug!(%method, route, status, ms, id, "request"),
+    }
+    response
+}
+
+/// Turns a panic into the envelope.
+pub fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    Error::internal(format!("panic: {text}")).into_response()
+}
+
+/// Bounds of one request.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Largest body.
+    pub max_body_bytes: usize,
+    /// Time for operations that call nobody.
+    pub plain: Duration,
+    /// Time for operations that wait for a provider.
+    pub outbound: Duration,
+}
+
+/// Routes that wait for a provider.
+const OUTBOUND: [&str; 4] = ["/tools/execute", "/auth/callback", "/connected_accounts", "/link"];
+
+/// Most that is read and thrown away of a body that is too large, so that the caller gets to read
+/// the answer rather than a reset connection.
+const DRAIN_BYTES: usize = 64 * 1024 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// Refuses bodies that announce to be too large, and ends what takes too long.
+pub async fn limits(State(limits): State<Limits>, request: Request, next: Next) -> Response {
+    let announced = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limits.max_body_bytes as u64) {
+        drain(request.into_body()).await;
+        return too_large().into_response();
+    }
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let outbound = OUTBOUND.iter().any(|part| route.contains(part));
+    let limit = if outbound { limits.outbound } else { limits.plain };
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Error::new(codes::REQUEST_TIMEOUT, "The server did not finish in time")
+            .fix("Retry; if it happens again, look at the server's load")
+            .retry_after(Duration::from_secs(1))
+            .into_response(),
+    }
+}
+
+async fn drain(body: Body) {
+    let mut left = DRAIN_BYTES;
+    let mut chunks = body.into_data_stream();
+    let read = async {
+        while let Some(Ok(chunk)) = chunks.next().await {
+            left = left.saturating_sub(chunk.len());
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN_TIME, read).await;
+}
+
+/// 404 for what is not a route.
+pub async fn not_found(method: Method, uri: Uri) -> Error {
+    let path: String = uri.path().chars().take(200).collect();
+    Error::new(codes::ROUTE_NOT_FOUND, format!("There is no {method} {path}"))
+        .fix("See /docs for every route")
+}
+
+/// 405; axum adds `Allow`.
+pub async fn method_not_allowed(method: Method, uri: Uri) -> Error {
+    let path: String = uri.path().chars().take(200).collect();
+    Error::new(codes::METHOD_NOT_ALLOWED, format!("{path} does not take {method}"))
+        .fix("The Allow header lists the methods that it takes")
+}

@@ -1,0 +1,13 @@
+//! The API itself: one file per resource.
+
+mod orgs;
+mod session;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::app::AppState;
+
+/// Everything below `/api/v3` and `/api/v3.1`.
+pub fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().merge(orgs::router()).merge(session::router())
+}

@@ -1,0 +1,4 @@
+//! The JSON API over HTTP.
+
+mod edges;
+mod orgs;

@@ -13,6 +13,7 @@
 //! | `hosts` | where requests may go, operator overrides |
 //! | `fields` | the fields of a scheme's forms |
 //! | `inject` | credentials |
+//! | `version` | which versions resolve |
 
 mod args;
 mod check;
@@ -29,6 +30,7 @@ mod render;
 mod schema;
 mod source;
 mod template;
+mod version;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;

@@ -76,9 +76,9 @@ pub struct Config {
     pub log_filter: String,
 }
 
-/// The public URL of a server that was given none: its address, or loopback when it listens
-/// on every address.
-pub fn default_public_url(listen: SocketAddr) -> String {
+/// The address under which a server that listens there is reached on its own machine:
+/// loopback when it listens on every address.
+pub fn reachable(listen: SocketAddr) -> SocketAddr {
     let mut address = listen;
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
@@ -86,7 +86,12 @@ pub fn default_public_url(listen: SocketAddr) -> String {
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    format!("http://{address}")
+    address
+}
+
+/// The public URL of a server that was given none.
+pub fn default_public_url(listen: SocketAddr) -> String {
+    format!("http://{}", reachable(listen))
 }
 
 /// Language model endpoint.

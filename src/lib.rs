@@ -8,8 +8,10 @@
 
 pub mod api;
 pub mod app;
+pub mod boot;
 pub mod cache;
 pub mod catalog;
+pub mod cli;
 pub mod config;
 pub mod connect;
 pub mod db;
@@ -21,6 +23,7 @@ pub mod logbook;
 pub mod net;
 pub mod oauth;
 pub mod storage;
+pub mod telemetry;
 pub mod vault;
 pub mod web;
 pub mod worker;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `patchbay` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    patchbay::cli::run()
+}

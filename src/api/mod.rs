@@ -8,6 +8,7 @@ pub mod errors;
 pub mod extract;
 mod health;
 pub mod middleware;
+mod rate_limit;
 mod spec;
 pub mod v3;
 

@@ -1,5 +1,6 @@
 //! Toolkit and tool definitions: loading, checking, looking up.
 
+pub mod fields;
 pub mod model;
 
 use std::path::Path;

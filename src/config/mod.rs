@@ -3,7 +3,7 @@
 pub mod providers;
 mod read;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -72,6 +72,19 @@ pub struct Config {
     pub log_json: bool,
     /// `log_filter`
     pub log_filter: String,
+}
+
+/// The public URL of a server that was given none: its address, or loopback when it listens
+/// on every address.
+pub fn default_public_url(listen: SocketAddr) -> String {
+    let mut address = listen;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    format!("http://{address}")
 }
 
 /// Language model endpoint.

@@ -176,7 +176,7 @@ impl Reader {
         };
         let public_url = self
             .url("public_url", &["http", "https"])
-            .unwrap_or_else(|| format!("http://{listen}"));
+            .unwrap_or_else(|| super::default_public_url(listen));
         Config {
             listen,
             public_url,
@@ -186,7 +186,7 @@ impl Reader {
             postgres_mirror_url: self.url("postgres_mirror_url", &["http", "https"]),
             encryption_key: self.encryption_key(),
             org_api_key: self.api_key("org_api_key"),
-            project_api_key: self.api_key("project_api_key"),
+            project_api_key: self.project_api_key(),
             toolkits_dir: self.folder("toolkits_dir"),
             providers: self.providers(),
             egress_allow: self.egress_allow(),
@@ -204,8 +204,16 @@ impl Reader {
             connect_ttl: self.seconds("connect_ttl_s"),
             llm: self.llm(),
             log_json: self.log_json(),
-            log_filter: self.string("log_filter").unwrap_or_default(),
+            log_filter: self.log_filter(),
         }
+    }
+
+    fn log_filter(&mut self) -> String {
+        let text = self.string("log_filter").unwrap_or_default();
+        if tracing_subscriber::EnvFilter::try_new(&text).is_err() {
+            self.wrong("log_filter", "a filter as in RUST_LOG, such as patchbay=debug,warn");
+        }
+        text
     }
 
     fn encryption_key(&mut self) -> Option<secrecy::SecretString> {
@@ -223,6 +231,14 @@ impl Reader {
             self.wrong(key, "16 to 200 printable characters without spaces");
         }
         Some(text.into())
+    }
+
+    fn project_api_key(&mut self) -> Option<secrecy::SecretString> {
+        let key = self.api_key("project_api_key");
+        if key.is_some() && self.string("project_api_key") == self.string("org_api_key") {
+            self.wrong("project_api_key", "another key than org_api_key");
+        }
+        key
     }
 
     fn folder(&mut self, key: &str) -> Option<PathBuf> {

@@ -74,3 +74,19 @@ pub async fn delete_all(db: impl PgExecutor<'_>, project_id: &ProjectId) -> sqlx
     .await?;
     Ok(done.rows_affected())
 }
+
+/// Whether the organization has a live key of its own, or, with a project, whether that has one.
+pub async fn exists(
+    db: impl PgExecutor<'_>,
+    org_id: &OrgId,
+    project_id: Option<&ProjectId>,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "select exists (select from api_key where org_id = $1
+         and project_id is not distinct from $2 and deleted_at is null)",
+    )
+    .bind(org_id)
+    .bind(project_id)
+    .fetch_one(db)
+    .await
+}

@@ -1,5 +1,7 @@
 //! Table `execution_log`.
 
+use std::borrow::Borrow;
+
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgExecutor, PgPool, Postgres, QueryBuilder};
 
@@ -73,37 +75,51 @@ pub struct Filter {
 
 /// Writes rows in one statement. A row that is there already is left alone, so that a batch can
 /// be written again after an unclear failure.
-pub async fn insert_batch(db: impl PgExecutor<'_>, rows: &[ExecutionLogRow]) -> sqlx::Result<()> {
+///
+/// One array per column: the statement's text is always the same, so it is prepared once.
+pub async fn insert_batch(
+    db: impl PgExecutor<'_>,
+    rows: &[impl Borrow<ExecutionLogRow>],
+) -> sqlx::Result<()> {
+    fn column<'a, T>(
+        rows: &'a [impl Borrow<ExecutionLogRow>],
+        value: impl Fn(&'a ExecutionLogRow) -> T,
+    ) -> Vec<T> {
+        rows.iter().map(|r| value(r.borrow())).collect()
+    }
     if rows.is_empty() {
         return Ok(());
     }
-    let mut query: QueryBuilder<Postgres> = QueryBuilder::new(
+    sqlx::query(
         "insert into execution_log (project_id, id, kind, tool_slug, toolkit_slug,
             toolkit_version, user_id, account_id, auth_config_id, successful, provider_status,
-            error, request, response, duration_us, provider_us, request_id, created_at) ",
-    );
-    query.push_values(rows, |mut b, r| {
-        b.push_bind(r.project_id.clone())
-            .push_bind(r.id.clone())
-            .push_bind(r.kind.clone())
-            .push_bind(r.tool_slug.clone())
-            .push_bind(r.toolkit_slug.clone())
-            .push_bind(r.toolkit_version.clone())
-            .push_bind(r.user_id.clone())
-            .push_bind(r.account_id.clone())
-            .push_bind(r.auth_config_id.clone())
-            .push_bind(r.successful)
-            .push_bind(r.provider_status)
-            .push_bind(r.error.clone())
-            .push_bind(r.request.clone())
-            .push_bind(r.response.clone())
-            .push_bind(r.duration_us)
-            .push_bind(r.provider_us)
-            .push_bind(r.request_id.clone())
-            .push_bind(r.created_at);
-    });
-    query.push(" on conflict do nothing");
-    query.build().execute(db).await?;
+            error, request, response, duration_us, provider_us, request_id, created_at)
+         select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
+            $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::int4[],
+            $12::text[], $13::text[], $14::text[], $15::int8[], $16::int8[], $17::text[],
+            $18::timestamptz[])
+         on conflict do nothing",
+    )
+    .bind(column(rows, |r| r.project_id.as_str()))
+    .bind(column(rows, |r| r.id.as_str()))
+    .bind(column(rows, |r| r.kind.as_str()))
+    .bind(column(rows, |r| r.tool_slug.as_str()))
+    .bind(column(rows, |r| r.toolkit_slug.as_str()))
+    .bind(column(rows, |r| r.toolkit_version.as_str()))
+    .bind(column(rows, |r| r.user_id.as_deref()))
+    .bind(column(rows, |r| r.account_id.as_deref()))
+    .bind(column(rows, |r| r.auth_config_id.as_deref()))
+    .bind(column(rows, |r| r.successful))
+    .bind(column(rows, |r| r.provider_status))
+    .bind(column(rows, |r| r.error.as_deref()))
+    .bind(column(rows, |r| r.request.as_deref()))
+    .bind(column(rows, |r| r.response.as_deref()))
+    .bind(column(rows, |r| r.duration_us))
+    .bind(column(rows, |r| r.provider_us))
+    .bind(column(rows, |r| r.request_id.as_str()))
+    .bind(column(rows, |r| r.created_at))
+    .execute(db)
+    .await?;
     Ok(())
 }
 

@@ -13,6 +13,7 @@ pub mod file_object;
 pub mod notify;
 pub mod project;
 pub mod rate_slice;
+pub mod server_check;
 
 use std::time::Duration;
 
@@ -36,6 +37,11 @@ pub async fn connect(options: PgConnectOptions, max: u32) -> sqlx::Result<PgPool
 /// replicas may start at once.
 pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
     MIGRATOR.run(pool).await
+}
+
+/// Whether a server lets these options in, asked on a connection of its own.
+pub async fn answers(options: &PgConnectOptions) -> sqlx::Result<()> {
+    PgConnection::connect_with(options).await?.close().await
 }
 
 /// Whether the database answers.

@@ -80,6 +80,17 @@ pub async fn get(db: impl PgExecutor<'_>, id: &ProjectId) -> sqlx::Result<Option
         .await
 }
 
+/// The oldest project of an organization.
+pub async fn first(db: impl PgExecutor<'_>, org_id: &OrgId) -> sqlx::Result<Option<ProjectRow>> {
+    sqlx::query_as(
+        "select * from project where org_id = $1 and deleted_at is null
+         order by created_at, id limit 1",
+    )
+    .bind(org_id)
+    .fetch_optional(db)
+    .await
+}
+
 /// Projects of an organization, newest first, and their number.
 pub async fn list(
     db: &sqlx::PgPool,

@@ -106,6 +106,8 @@ codes! {
     REFRESH_UNAVAILABLE = 1806 "ConnectedAccount_RefreshUnavailable" SERVICE_UNAVAILABLE Some(true);
     /// Unknown execution log.
     LOG_NOT_FOUND = 1900 "Log_NotFound" NOT_FOUND None;
+    /// The tool ran, but its log row is not committed (only where answers wait for that).
+    LOG_NOT_WRITTEN = 1901 "Log_NotWritten" SERVICE_UNAVAILABLE Some(false);
 }
 
 #[cfg(test)]

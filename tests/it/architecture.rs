@@ -35,6 +35,7 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("api", "web", "mounts the pages"),
     ("cli", "boot", "serves"),
     ("config", "domain", "plain types"),
+    ("telemetry", "config", "how and which lines"),
     ("config", "vault", "checks that the encryption key parses"),
     ("error", "domain", "plain types"),
 ];

@@ -5,6 +5,9 @@
 mod api;
 mod architecture;
 mod cache;
+mod limits;
+mod logbook;
 mod net;
+mod storage;
 #[allow(dead_code)] // a shared toolbox: not every helper has a user at all times
 mod support;

@@ -1,0 +1,3 @@
+# The server under test with its providers.
+
+stack_stop() { :; }

@@ -1,0 +1,153 @@
+//! Starting and stopping the server.
+
+mod banner;
+mod bootstrap;
+mod data_dir;
+mod embedded;
+mod signals;
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::serve::ListenerExt;
+use secrecy::ExposeSecret;
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
+use tokio::net::TcpListener;
+
+use crate::app::App;
+use crate::config::{self, Config};
+use crate::{api, db};
+use data_dir::DataDir;
+use embedded::Embedded;
+use signals::Signals;
+
+/// How long requests may still take when the server is told to stop.
+const REQUESTS_END: Duration = Duration::from_secs(20);
+/// How long queued log rows may take to be written after that.
+const QUEUES_END: Duration = Duration::from_secs(20);
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// Everything that keeps it from starting, in words for the operator.
+pub async fn serve(mut config: Config) -> anyhow::Result<()> {
+    let signals = Signals::listen()?;
+    // Fails only when there is one already, which is then this one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let data_dir = DataDir::new(&config.data_dir);
+    let embeds = config.database_url.is_none();
+    // Held until the end: one server for one private database.
+    let _lock = if embeds { Some(data_dir.lock()?) } else { None };
+    // Before the database starts: a taken port is noticed at once.
+    let listener = bind(&mut config).await?;
+    if !embeds {
+        let options = external(&config)?;
+        return run(config, &data_dir, options, listener, &signals).await;
+    }
+    let Some(embedded) = Embedded::start(&config, &data_dir, &signals).await? else {
+        return Ok(());
+    };
+    let outcome = run(config, &data_dir, embedded.options(), listener, &signals).await;
+    embedded.stop().await;
+    outcome
+}
+
+async fn bind(config: &mut Config) -> anyhow::Result<TcpListener> {
+    let wanted = config.listen;
+    let listener = TcpListener::bind(wanted).await.map_err(|e| match e.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "port {} of {} is in use by another program; stop it or choose another address \
+             with PATCHBAY_LISTEN",
+            wanted.port(),
+            wanted.ip()
+        ),
+        _ => anyhow::anyhow!("cannot listen on {wanted} (PATCHBAY_LISTEN): {e}"),
+    })?;
+    config.listen = listener.local_addr()?;
+    if config.public_url == config::default_public_url(wanted) {
+        config.public_url = config::default_public_url(config.listen);
+    }
+    Ok(listener)
+}
+
+fn external(config: &Config) -> anyhow::Result<PgConnectOptions> {
+    let url = config.database_url.as_ref().map_or("", |u| u.expose_secret());
+    // The error of the parser might repeat the URL, which holds a password.
+    PgConnectOptions::from_str(url)
+        .map(|o| o.application_name("patchbay"))
+        .map_err(|_| anyhow::anyhow!("PATCHBAY_DATABASE_URL: not a PostgreSQL URL"))
+}
+
+async fn run(
+    config: Config,
+    data_dir: &DataDir,
+    options: PgConnectOptions,
+    listener: TcpListener,
+    signals: &Signals,
+) -> anyhow::Result<()> {
+    let prepared = tokio::select! {
+        prepared = prepare(config, data_dir, options) => prepared?,
+        () = signals.stop.cancelled() => return Ok(()),
+    };
+    let (config, pool, first) = prepared;
+    let app = match App::new(config, pool.clone(), first.vault) {
+        Ok(app) => app,
+        Err(error) => {
+            pool.close().await;
+            return Err(error);
+        }
+    };
+    banner::print(&app.config, &first.keys);
+    let served = accept(api::router(app.clone()), listener, signals).await;
+    if tokio::time::timeout(QUEUES_END, app.shut_down()).await.is_err() {
+        tracing::error!("gave up on background work that did not end in time");
+    }
+    let _ = tokio::time::timeout(Duration::from_secs(5), pool.close()).await;
+    tracing::info!("stopped");
+    served
+}
+
+/// A migrated database with the first organization, project and keys.
+async fn prepare(
+    config: Config,
+    data_dir: &DataDir,
+    options: PgConnectOptions,
+) -> anyhow::Result<(Config, PgPool, bootstrap::First)> {
+    let pool = db::connect(options, config.database_max_connections)
+        .await
+        .map_err(|e| anyhow::anyhow!("cannot connect to the database: {e}"))?;
+    db::migrate(&pool).await.context("cannot bring the database schema up to date")?;
+    let first = bootstrap::run(&config, data_dir, &pool).await?;
+    Ok((config, pool, first))
+}
+
+/// Serves until the first signal, then lets requests end.
+async fn accept(
+    router: axum::Router,
+    listener: TcpListener,
+    signals: &Signals,
+) -> anyhow::Result<()> {
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY");
+        }
+    });
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, service)
+        .with_graceful_shutdown(signals.stop.clone().cancelled_owned());
+    let deadline = async {
+        signals.stop.cancelled().await;
+        tracing::info!("stopping; requests under way may end");
+        tokio::time::sleep(REQUESTS_END).await;
+    };
+    tokio::select! {
+        served = serving.into_future() => served.context("the server stopped accepting"),
+        () = deadline => {
+            tracing::warn!("requests under way were cut off");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::catalog::Catalog;
+use crate::config::{self, Config, Providers};
+use crate::{boot, telemetry};
+
+/// Exit code for wrong settings; everything else that fails gives 1.
+const WRONG_SETTINGS: u8 = 2;
+
+/// Self-hosted tool, connection and credential server for AI agents.
+///
+/// Settings are read from PATCHBAY_* variables; config/default.toml explains each.
+#[derive(Debug, Parser)]
+#[command(name = "patchbay", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the server (the default).
+    Serve,
+    /// Check toolkit definitions.
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
+    /// Check the settings.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum CatalogCommand {
+    /// Load the built-in definitions and those of DIR, and name every problem.
+    Check {
+        /// Folder with one folder per toolkit; without it, the folder of the settings.
+        dir: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Read all settings and name every wrong one.
+    Check,
+}
+
+/// Reads the arguments and does what they say.
+pub fn run() -> ExitCode {
+    match Cli::parse().command.unwrap_or(Command::Serve) {
+        Command::Serve => with_settings(serve),
+        Command::Catalog(CatalogCommand::Check { dir: Some(dir) }) => {
+            finish(check_catalog(Some(&dir), &Providers::default()))
+        }
+        Command::Catalog(CatalogCommand::Check { dir: None }) => {
+            with_settings(|c| check_catalog(c.toolkits_dir.as_deref(), &c.providers))
+        }
+        Command::Config(ConfigCommand::Check) => with_settings(|_| {
+            println!("The settings are fine.");
+            Ok(())
+        }),
+    }
+}
+
+fn with_settings(work: impl FnOnce(Config) -> anyhow::Result<()>) -> ExitCode {
+    match config::load() {
+        Ok(config) => finish(work(config)),
+        Err(errors) => {
+            eprintln!("error: {errors}");
+            ExitCode::from(WRONG_SETTINGS)
+        }
+    }
+}
+
+fn finish(outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(config: Config) -> anyhow::Result<()> {
+    telemetry::start(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(boot::serve(config));
+    // What is still blocked after an orderly stop is not waited for.
+    runtime.shutdown_background();
+    outcome
+}
+
+fn check_catalog(dir: Option<&std::path::Path>, providers: &Providers) -> anyhow::Result<()> {
+    match Catalog::load(dir, providers) {
+        Ok(catalog) => {
+            let tools: usize = catalog.toolkits().iter().map(|t| t.tools.len()).sum();
+            println!("{} toolkits with {tools} tools, no problems.", catalog.toolkits().len());
+            Ok(())
+        }
+        Err(errors) => anyhow::bail!("{} problem(s):\n{}", errors.0.len(), errors.0.join("\n")),
+    }
+}

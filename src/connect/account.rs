@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{fields, scheme, toolkit};
 use crate::app::{App, AppState};
+use crate::catalog::fields::connect_fields;
 use crate::db;
 use crate::db::account::Filter;
 use crate::db::notify::Changed;
@@ -214,7 +215,7 @@ pub async fn set_credentials(
     let mut given = account.state.0.clone();
     given.extend(val.iter().map(|(k, v)| (k.clone(), v.clone())));
     // A new value under another of its names must win over the old one.
-    for field in fields::connect_fields(scheme) {
+    for field in connect_fields(scheme) {
         let stored = fields::stored_name(account.scheme, &field.name);
         if !val.contains_key(stored) && fields::given(scheme, &field, val) {
             given.remove(stored);

@@ -8,6 +8,7 @@ use super::account::revoke_later;
 use super::{fields, find_config, scheme, toolkit};
 use crate::app::{App, AppState};
 use crate::catalog::Toolkit;
+use crate::catalog::fields::{config_fields, connect_fields};
 use crate::catalog::model::AuthScheme;
 use crate::db;
 use crate::db::notify::Changed;
@@ -66,8 +67,7 @@ pub struct Change {
 /// Whether the operator has an OAuth client for a toolkit.
 pub fn managed_available(app: &App, toolkit: &Toolkit) -> bool {
     let has_scheme = toolkit.file.auth.iter().any(|s| s.scheme == AuthSchemeKind::Oauth2);
-    has_scheme
-        && app.config.providers.get(&toolkit.file.slug).is_some_and(|p| p.managed.is_some())
+    has_scheme && app.config.providers.get(&toolkit.file.slug).is_some_and(|p| p.managed.is_some())
 }
 
 fn choose<'a>(app: &App, toolkit: &'a Toolkit, new: &New) -> Result<(&'a AuthScheme, bool)> {
@@ -105,7 +105,7 @@ fn choose<'a>(app: &App, toolkit: &'a Toolkit, new: &New) -> Result<(&'a AuthSch
         }
         None if managed_available(app, toolkit) => Ok((of(AuthSchemeKind::Oauth2)?, true)),
         None => {
-            let simple = |s: &&AuthScheme| fields::config_fields(s).iter().all(|f| !f.required);
+            let simple = |s: &&AuthScheme| config_fields(s).iter().all(|f| !f.required);
             let first = open.or_else(|| toolkit.file.auth.iter().find(simple));
             first.map(|s| (s, false)).ok_or_else(|| managed_unavailable(&toolkit.file.slug))
         }
@@ -120,9 +120,11 @@ fn choose<'a>(app: &App, toolkit: &'a Toolkit, new: &New) -> Result<(&'a AuthSch
 pub async fn create(app: &App, project: &Project, new: New) -> Result<AuthConfig> {
     let toolkit = toolkit(app, new.toolkit_slug.trim())?;
     let (scheme, is_managed) = choose(app, toolkit, &new)?;
-    let name = new.name.clone().filter(|n| !n.trim().is_empty()).unwrap_or_else(|| {
-        format!("{}-{}", toolkit.file.slug, random_text(6).to_lowercase())
-    });
+    let name = new
+        .name
+        .clone()
+        .filter(|n| !n.trim().is_empty())
+        .unwrap_or_else(|| format!("{}-{}", toolkit.file.slug, random_text(6).to_lowercase()));
     let at = now();
     let mut config = AuthConfig {
         project_id: project.id.clone(),
@@ -267,7 +269,7 @@ fn apply(
         }
     }
     if !config.is_managed {
-        for field in fields::config_fields(scheme) {
+        for field in config_fields(scheme) {
             let value = config.credentials.text(&field.name).is_some_and(|t| !t.is_empty())
                 || config.credentials.0.get(&field.name).is_some_and(Value::is_array);
             if field.required && !value && field.default.is_none() {
@@ -290,11 +292,9 @@ fn merge_credentials(
     given: Map<String, Value>,
     problems: &mut Vec<String>,
 ) {
-    let connect: Vec<String> = fields::connect_fields(scheme)
-        .iter()
-        .flat_map(|f| fields::all_names(scheme, f))
-        .collect();
-    let own = fields::config_fields(scheme);
+    let connect: Vec<String> =
+        connect_fields(scheme).iter().flat_map(|f| fields::all_names(scheme, f)).collect();
+    let own = config_fields(scheme);
     let mut rest = Map::new();
     for (name, value) in given {
         let alias = own.iter().find(|f| f.aliases.contains(&name)).map(|f| f.name.clone());

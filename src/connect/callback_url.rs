@@ -53,9 +53,7 @@ pub fn with_outcome(account: &Account, success: bool) -> Option<String> {
     let status = if success { "success" } else { "failed" };
     let id = account.id.as_str();
     if account.flow == "link" {
-        url.query_pairs_mut()
-            .append_pair("status", status)
-            .append_pair("connected_account_id", id);
+        url.query_pairs_mut().append_pair("status", status).append_pair("connected_account_id", id);
     } else {
         url.query_pairs_mut()
             .append_pair("status", status)

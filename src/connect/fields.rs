@@ -1,77 +1,14 @@
-//! The fields of forms: what a developer fills in for an auth config, and a person for a
-//! connection. Some follow from the scheme, some stand in the definition.
+//! Reading the fields of a connection, under every name that they go by.
 
 use serde_json::{Map, Value};
 
-use crate::catalog::model::{AuthScheme, ClientAuth, Field};
+use crate::catalog::fields::{FieldSpec, connect_fields};
+use crate::catalog::model::AuthScheme;
 use crate::domain::connection::SecretMap;
 use crate::domain::scheme::AuthSchemeKind;
 
 /// Longest value of a field.
 const MAX_VALUE: usize = 16 * 1024;
-
-fn field(name: &str, label: &str, required: bool, secret: bool) -> Field {
-    Field {
-        name: name.to_owned(),
-        label: Some(label.to_owned()),
-        description: None,
-        required,
-        secret,
-        default: None,
-        pattern: None,
-        suffix: None,
-        aliases: Vec::new(),
-        choices: Vec::new(),
-    }
-}
-
-/// Fields of a connection: the definition's, in their order, then those that the scheme implies
-/// and the definition does not name itself.
-pub fn connect_fields(scheme: &AuthScheme) -> Vec<Field> {
-    let implied = match scheme.scheme {
-        AuthSchemeKind::ApiKey => vec![field("generic_api_key", "API key", true, true)],
-        AuthSchemeKind::BearerToken => vec![field("token", "Access token", true, true)],
-        AuthSchemeKind::Basic => {
-            vec![field("username", "User name", true, false), field("password", "Password", true, true)]
-        }
-        _ => Vec::new(),
-    };
-    merge(&scheme.connect_fields, implied, scheme.scheme)
-}
-
-/// Fields of an auth config.
-pub fn config_fields(scheme: &AuthScheme) -> Vec<Field> {
-    let mut implied = Vec::new();
-    if scheme.scheme == AuthSchemeKind::Oauth2 {
-        let oauth = scheme.oauth2.as_ref();
-        let public = oauth.is_some_and(|o| o.token.client_auth == ClientAuth::None);
-        implied.push(field("client_id", "Client id", true, false));
-        implied.push(field("client_secret", "Client secret", !public, true));
-        let mut redirect = field("oauth_redirect_uri", "Redirect URI", false, false);
-        redirect.description = Some("Defaults to this server's own callback.".to_owned());
-        implied.push(redirect);
-        let mut scopes = field("scopes", "Scopes", false, false);
-        scopes.default = oauth.map(|o| o.scopes.join(",")).filter(|s| !s.is_empty());
-        implied.push(scopes);
-        if oauth.is_some_and(|o| o.authorize.user_scope_param.is_some()) {
-            implied.push(field("user_scopes", "User scopes", false, false));
-        }
-    }
-    merge(&scheme.config_fields, implied, scheme.scheme)
-}
-
-fn merge(named: &[Field], implied: Vec<Field>, kind: AuthSchemeKind) -> Vec<Field> {
-    let mut fields = named.to_vec();
-    for extra in implied {
-        let name = stored_name(kind, &extra.name);
-        match fields.iter_mut().find(|f| stored_name(kind, &f.name) == name) {
-            // A definition that refines a secret cannot make it public by leaving a word out.
-            Some(known) => known.secret |= extra.secret,
-            None => fields.push(extra),
-        }
-    }
-    fields
-}
 
 /// Name under which a connection's state keeps a field, and templates see it.
 pub fn stored_name(kind: AuthSchemeKind, name: &str) -> &str {
@@ -82,7 +19,7 @@ pub fn stored_name(kind: AuthSchemeKind, name: &str) -> &str {
 }
 
 /// Every name under which a field's value is taken, its own first.
-fn names<'a>(kind: AuthSchemeKind, field: &'a Field) -> Vec<&'a str> {
+fn names<'a>(kind: AuthSchemeKind, field: &'a FieldSpec) -> Vec<&'a str> {
     let mut names = vec![field.name.as_str()];
     names.extend(field.aliases.iter().map(String::as_str));
     names.extend(match (kind, stored_name(kind, &field.name)) {
@@ -97,20 +34,23 @@ fn names<'a>(kind: AuthSchemeKind, field: &'a Field) -> Vec<&'a str> {
 }
 
 /// Whether `val` has the field, under any of its names.
-pub fn given(scheme: &AuthScheme, field: &Field, val: &Map<String, Value>) -> bool {
+pub fn given(scheme: &AuthScheme, field: &FieldSpec, val: &Map<String, Value>) -> bool {
     names(scheme.scheme, field).iter().any(|n| val.contains_key(*n))
 }
 
 /// Every name under which a field's value is taken or kept.
-pub fn all_names(scheme: &AuthScheme, field: &Field) -> Vec<String> {
-    let mut all: Vec<String> =
-        names(scheme.scheme, field).into_iter().map(str::to_owned).collect();
+pub fn all_names(scheme: &AuthScheme, field: &FieldSpec) -> Vec<String> {
+    let mut all: Vec<String> = names(scheme.scheme, field).into_iter().map(str::to_owned).collect();
     all.push(stored_name(scheme.scheme, &field.name).to_owned());
     all
 }
 
 /// A field's value as text, under any of its names.
-pub fn value_of(scheme: &AuthScheme, field: &Field, val: &Map<String, Value>) -> Option<String> {
+pub fn value_of(
+    scheme: &AuthScheme,
+    field: &FieldSpec,
+    val: &Map<String, Value>,
+) -> Option<String> {
     names(scheme.scheme, field).iter().filter_map(|n| val.get(*n)).find_map(text)
 }
 
@@ -185,7 +125,7 @@ fn text(value: &Value) -> Option<String> {
 }
 
 /// Without what people paste along: blanks, and the fixed rest of a host name.
-fn tidy(field: &Field, value: String) -> String {
+fn tidy(field: &FieldSpec, value: String) -> String {
     let value = value.trim();
     let Some(suffix) = field.suffix.as_deref().filter(|s| s.starts_with('.')) else {
         return value.to_owned();
@@ -194,7 +134,7 @@ fn tidy(field: &Field, value: String) -> String {
     value.strip_suffix(suffix).unwrap_or(value).to_owned()
 }
 
-fn wrong(field: &Field, value: &str) -> Option<String> {
+fn wrong(field: &FieldSpec, value: &str) -> Option<String> {
     if value.len() > MAX_VALUE {
         return Some("is too long".to_owned());
     }
@@ -259,17 +199,5 @@ mod tests {
         let scheme = scheme(json!({"scheme": "API_KEY"}));
         let shared = SecretMap(map(json!({"api_key": "shared"})));
         assert!(collect(&scheme, &Map::new(), &shared).unwrap().is_empty());
-    }
-
-    #[test]
-    fn an_oauth_client_has_its_usual_fields() {
-        let scheme = scheme(json!({"scheme": "OAUTH2", "oauth2": {
-            "authorize": {"url": "https://a"}, "token": {"url": "https://t", "client_auth": "none"},
-            "scopes": ["a", "b"]}}));
-        let fields = config_fields(&scheme);
-        let secret = fields.iter().find(|f| f.name == "client_secret").unwrap();
-        assert!(secret.secret && !secret.required);
-        let scopes = fields.iter().find(|f| f.name == "scopes").unwrap();
-        assert_eq!(scopes.default.as_deref(), Some("a,b"));
     }
 }

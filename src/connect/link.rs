@@ -10,7 +10,7 @@ use super::callback::Finished;
 use super::{fields, scheme, start, ticket, toolkit};
 use crate::app::App;
 use crate::cache::project_of;
-use crate::catalog::model::Field;
+use crate::catalog::fields::{FieldSpec, connect_fields};
 use crate::db;
 use crate::domain::connection::{Account, AuthConfig, Project, SecretMap};
 use crate::domain::status::AccountStatus;
@@ -30,7 +30,7 @@ pub struct Link {
     /// Toolkit's logo.
     pub toolkit_logo: Option<String>,
     /// Fields that the person fills in.
-    pub fields: Vec<Field>,
+    pub fields: Vec<FieldSpec>,
     /// Values given beforehand, by field name. Never those of secret fields.
     pub prefilled: BTreeMap<String, String>,
     given: Map<String, Value>,
@@ -45,6 +45,13 @@ pub enum Submitted {
     Provider(String),
     /// The account is connected.
     Done(Finished),
+}
+
+impl Link {
+    /// Whether a value for the field was given when the link was made.
+    pub fn has_given(&self, field: &FieldSpec) -> bool {
+        self.given.iter().any(|(name, value)| field.is_named(name) && value.is_string())
+    }
 }
 
 /// Opens a link.
@@ -62,7 +69,8 @@ pub async fn open(app: &App, token: &str) -> Result<Link> {
         .read_account(&ticket.project_id, &ticket.account_id)
         .await?
         .ok_or_else(unknown)?;
-    if ticket.is_used || !matches!(account.status, AccountStatus::Initiated | AccountStatus::Expired)
+    if ticket.is_used
+        || !matches!(account.status, AccountStatus::Initiated | AccountStatus::Expired)
     {
         return Err(Error::new(codes::LINK_USED, "This link has been used already")
             .fix("If you still need to connect, ask for a new link"));
@@ -78,7 +86,7 @@ pub async fn open(app: &App, token: &str) -> Result<Link> {
     let project = db::project::get(&app.db, &account.project_id).await?.ok_or_else(unknown)?;
     let toolkit = toolkit(app, &account.toolkit_slug)?;
     let scheme = scheme(toolkit, account.scheme)?;
-    let fields: Vec<Field> = fields::connect_fields(scheme)
+    let fields: Vec<FieldSpec> = connect_fields(scheme)
         .into_iter()
         .filter(|f| {
             fields::all_names(scheme, f)
@@ -109,11 +117,7 @@ pub async fn open(app: &App, token: &str) -> Result<Link> {
 ///
 /// # Errors
 /// As [`open`], for a link that was used meanwhile.
-pub async fn submit(
-    app: &App,
-    link: &Link,
-    form: &BTreeMap<String, String>,
-) -> Result<Submitted> {
+pub async fn submit(app: &App, link: &Link, form: &BTreeMap<String, String>) -> Result<Submitted> {
     let scheme = scheme(toolkit(app, &link.account.toolkit_slug)?, link.account.scheme)?;
     // What was given beforehand holds where the person left a field alone.
     let mut given = link.given.clone();

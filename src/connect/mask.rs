@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::fields;
+use crate::catalog::fields::{config_fields, connect_fields};
 use crate::catalog::model::AuthScheme;
 use crate::domain::secret::mask;
 
@@ -57,10 +57,8 @@ fn is_plain(scheme: Option<&AuthScheme>, name: &str) -> bool {
         return false;
     }
     let Some(scheme) = scheme else { return PLAIN.contains(&name) };
-    let declared = fields::connect_fields(scheme)
-        .into_iter()
-        .chain(fields::config_fields(scheme))
-        .find(|f| f.name == name || f.aliases.iter().any(|a| a == name));
+    let declared =
+        connect_fields(scheme).into_iter().chain(config_fields(scheme)).find(|f| f.is_named(name));
     match declared {
         Some(field) => !field.secret,
         None => {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::account::{commit, get};
 use super::{callback_url, fields, scheme, ticket, toolkit, usable_config};
 use crate::app::App;
+use crate::catalog::fields::connect_fields;
 use crate::catalog::model::AuthScheme;
 use crate::db;
 use crate::domain::connection::{Account, AuthConfig, Project, SecretMap};
@@ -177,19 +178,18 @@ pub(super) fn fill(
     config: &AuthConfig,
     val: &Map<String, Value>,
 ) -> Result<()> {
-    let mut state = fields::collect(scheme, val, &config.shared_credentials).map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(fields::Problem::line).collect();
-        Error::invalid("The connection's fields are not complete", lines).fix(format!(
-            "Send the fields in connection.state.val; expected_input_fields of GET \
+    let mut state =
+        fields::collect(scheme, val, &config.shared_credentials).map_err(|problems| {
+            let lines: Vec<String> = problems.iter().map(fields::Problem::line).collect();
+            Error::invalid("The connection's fields are not complete", lines).fix(format!(
+                "Send the fields in connection.state.val; expected_input_fields of GET \
              /api/v3/auth_configs/{} lists them",
-            config.id
-        ))
-    })?;
+                config.id
+            ))
+        })?;
     // What is not declared is kept as well, so that an imported connection stays whole.
-    let known: Vec<String> = fields::connect_fields(scheme)
-        .iter()
-        .flat_map(|f| fields::all_names(scheme, f))
-        .collect();
+    let known: Vec<String> =
+        connect_fields(scheme).iter().flat_map(|f| fields::all_names(scheme, f)).collect();
     for (name, value) in val {
         let plain = !matches!(value, Value::Null);
         let known = known.iter().any(|n| n == name) || FLOW_FIELDS.contains(&name.as_str());
@@ -203,9 +203,9 @@ pub(super) fn fill(
             let problem = "access_token: must be a text on one line".to_owned();
             return Err(Error::invalid("The connection's fields are wrong", vec![problem]));
         }
-        let seconds = val.get("expires_in").and_then(|v| {
-            v.as_f64().or_else(|| v.as_str().and_then(|s| s.trim().parse().ok()))
-        });
+        let seconds = val
+            .get("expires_in")
+            .and_then(|v| v.as_f64().or_else(|| v.as_str().and_then(|s| s.trim().parse().ok())));
         account.token_expires_at = seconds
             .filter(|s| s.is_finite() && *s > 0.0)
             .and_then(|s| TimeDelta::try_seconds(s.min(1e9) as i64))

@@ -5,6 +5,8 @@ mod provider;
 mod refresh;
 mod token;
 
-pub use provider::{Authorization, CALLBACK_PATH, Provider, default_redirect_uri, managed_unavailable};
+pub use provider::{
+    Authorization, CALLBACK_PATH, Provider, default_redirect_uri, managed_unavailable,
+};
 pub use refresh::{fresh, refresh_now};
 pub use token::{TokenFailure, TokenSet};

@@ -80,9 +80,8 @@ impl<'a> Provider<'a> {
             (managed.client_id.clone(), Some(managed.client_secret.clone()), scopes)
         } else {
             let Some(id) = auth_config.credentials.text("client_id") else {
-                return Err(Error::bad_request("The auth config has no client_id").fix(
-                    "Set client_id and client_secret in the auth config's credentials",
-                ));
+                return Err(Error::bad_request("The auth config has no client_id")
+                    .fix("Set client_id and client_secret in the auth config's credentials"));
             };
             let secret = auth_config.credentials.text("client_secret");
             (id.to_owned(), secret.map(|s| s.to_owned().into()), own)

@@ -108,11 +108,7 @@ fn gone(account: &Account) -> Error {
     Error::not_found(codes::ACCOUNT_NOT_FOUND, "Connected account", account.id.as_str())
 }
 
-async fn refreshed(
-    app: &App,
-    known: &Arc<Account>,
-    rejected: Option<i64>,
-) -> Result<Arc<Account>> {
+async fn refreshed(app: &App, known: &Arc<Account>, rejected: Option<i64>) -> Result<Arc<Account>> {
     let (project, id) = (&known.project_id, &known.id);
     // Whoever waited for the turn finds the new state in the cache.
     if let Some(account) = app.cache.account(project, id).await?

@@ -310,7 +310,9 @@ impl Provider<'_> {
             net.send(request).await.map_err(|e| TokenFailure::Unavailable(e.to_string()))?;
         match response.status {
             200..=299 => Ok(()),
-            status => Err(TokenFailure::Unavailable(format!("the provider answered HTTP {status}"))),
+            status => {
+                Err(TokenFailure::Unavailable(format!("the provider answered HTTP {status}")))
+            }
         }
     }
 }

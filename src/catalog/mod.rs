@@ -2,6 +2,7 @@
 
 pub mod fields;
 pub mod model;
+mod version;
 
 use std::path::Path;
 use std::sync::Arc;

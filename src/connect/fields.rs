@@ -19,7 +19,7 @@ pub fn stored_name(kind: AuthSchemeKind, name: &str) -> &str {
 }
 
 /// Every name under which a field's value is taken, its own first.
-fn names<'a>(kind: AuthSchemeKind, field: &'a FieldSpec) -> Vec<&'a str> {
+fn names(kind: AuthSchemeKind, field: &FieldSpec) -> Vec<&str> {
     let mut names = vec![field.name.as_str()];
     names.extend(field.aliases.iter().map(String::as_str));
     names.extend(match (kind, stored_name(kind, &field.name)) {

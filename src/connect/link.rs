@@ -44,7 +44,7 @@ pub enum Submitted {
     /// The browser goes to the provider.
     Provider(String),
     /// The account is connected.
-    Done(Finished),
+    Done(Box<Finished>),
 }
 
 impl Link {
@@ -163,5 +163,5 @@ pub async fn submit(app: &App, link: &Link, form: &BTreeMap<String, String>) -> 
     }
     db::connect_token::consume_all(&mut *tx, project, id).await?;
     commit(app, tx, &next).await?;
-    Ok(Submitted::Done(Finished { account: next, failure: None }))
+    Ok(Submitted::Done(Box::new(Finished { account: next, failure: None })))
 }

@@ -4,6 +4,7 @@
 
 mod api;
 mod architecture;
+mod boot;
 mod cache;
 mod limits;
 mod logbook;

@@ -3,7 +3,12 @@
 mod auth_configs;
 mod connected_accounts;
 mod orgs;
+mod scopes;
 mod session;
+mod tool_view;
+mod toolkit_detail;
+mod toolkits;
+mod tools;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -16,4 +21,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(connected_accounts::router())
         .merge(orgs::router())
         .merge(session::router())
+        .merge(toolkits::router())
+        .merge(tools::router())
+        .merge(scopes::router())
 }

@@ -105,7 +105,7 @@ fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 fn check_catalog(dir: Option<&std::path::Path>, providers: &Providers) -> anyhow::Result<()> {
-    match Catalog::load(dir, providers) {
+    match Catalog::check(dir, providers) {
         Ok(catalog) => {
             let tools: usize = catalog.toolkits().iter().map(|t| t.tools.len()).sum();
             println!("{} toolkits with {tools} tools, no problems.", catalog.toolkits().len());

@@ -6,6 +6,7 @@ mod api;
 mod architecture;
 mod boot;
 mod cache;
+mod catalog;
 mod limits;
 mod logbook;
 mod net;

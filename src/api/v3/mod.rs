@@ -2,6 +2,8 @@
 
 mod auth_configs;
 mod connected_accounts;
+mod execute;
+mod files;
 mod orgs;
 mod scopes;
 mod session;
@@ -24,4 +26,6 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(toolkits::router())
         .merge(tools::router())
         .merge(scopes::router())
+        .merge(execute::router())
+        .merge(files::router())
 }

@@ -2,6 +2,8 @@
 
 mod execute;
 mod files;
+mod logs;
+mod logs_internal;
 mod orgs;
 mod scopes;
 mod session;
@@ -24,4 +26,6 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(scopes::router())
         .merge(execute::router())
         .merge(files::router())
+        .merge(logs::router())
+        .merge(logs_internal::router())
 }

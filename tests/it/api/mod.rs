@@ -1,4 +1,5 @@
 //! The JSON API over HTTP.
 
 mod edges;
+mod openapi;
 mod orgs;

@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::rate_limit;
 use crate::app::AppState;
 use crate::cache::project_of;
 use crate::db;
@@ -46,7 +47,8 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"))
 }
 
-/// Middleware: looks the caller's keys up, so that operations and the rate limit know them.
+/// Middleware: looks the caller's keys up, so that operations know them, and counts
+/// the request against its organization's rate limit.
 pub async fn identify(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
     let headers = request.headers();
     let project = header(headers, "x-api-key").or_else(|| header(headers, "x-user-api-key"));
@@ -63,8 +65,18 @@ pub async fn identify(State(app): State<AppState>, mut request: Request, next: N
             }
         }
     }
+    let principal = caller.project.as_ref().or(caller.org.as_ref());
+    let usage = match rate_limit::count(&app.limits, principal.map(|p| &p.org_id)) {
+        Some(Err(usage)) => return rate_limit::refusal(usage),
+        Some(Ok(usage)) => Some(usage),
+        None => None,
+    };
     request.extensions_mut().insert(caller);
-    next.run(request).await
+    let mut response = next.run(request).await;
+    if let Some(usage) = usage {
+        rate_limit::add_headers(&mut response, usage);
+    }
+    response
 }
 
 fn unauthorized(sent: bool, header: &str) -> Error {

@@ -8,6 +8,8 @@ pub mod errors;
 pub mod extract;
 mod health;
 pub mod middleware;
+mod rate_limit;
+mod search;
 mod spec;
 pub mod v3;
 

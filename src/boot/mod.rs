@@ -1,17 +1,17 @@
 //! Starting and stopping the server.
 
+mod accept;
 mod banner;
 mod bootstrap;
 mod data_dir;
 mod embedded;
+pub mod health;
 mod signals;
 
-use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::serve::ListenerExt;
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
@@ -24,9 +24,7 @@ use data_dir::DataDir;
 use embedded::Embedded;
 use signals::Signals;
 
-/// How long requests may still take when the server is told to stop.
-const REQUESTS_END: Duration = Duration::from_secs(20);
-/// How long queued log rows may take to be written after that.
+/// How long queued log rows may take to be written at the end.
 const QUEUES_END: Duration = Duration::from_secs(20);
 
 /// Runs the server until it is told to stop.
@@ -35,6 +33,7 @@ const QUEUES_END: Duration = Duration::from_secs(20);
 /// Everything that keeps it from starting, in words for the operator.
 pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     let signals = Signals::listen()?;
+    raise_open_files();
     // Fails only when there is one already, which is then this one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let data_dir = DataDir::new(&config.data_dir);
@@ -53,6 +52,24 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     let outcome = run(config, &data_dir, embedded.options(), listener, &signals).await;
     embedded.stop().await;
     outcome
+}
+
+/// Every connection is an open file, and the usual soft limit allows for a thousand.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // macOS refuses more than this, whatever its hard limit says.
+    let wanted = limit.maximum.unwrap_or(u64::MAX).min(if cfg!(target_os = "macos") {
+        10_240
+    } else {
+        1 << 20
+    });
+    if limit.current.is_some_and(|now| now < wanted) {
+        let raised = Rlimit { current: Some(wanted), maximum: limit.maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::debug!(%error, "the limit of open files stays");
+        }
+    }
 }
 
 async fn bind(config: &mut Config) -> anyhow::Result<TcpListener> {
@@ -100,14 +117,32 @@ async fn run(
             return Err(error);
         }
     };
+    warn_about_plain_http(&app.config);
     banner::print(&app.config, &first.keys);
-    let served = accept(api::router(app.clone()), listener, signals).await;
+    accept::serve(api::router(app.clone()), listener, &signals.stop).await;
     if tokio::time::timeout(QUEUES_END, app.shut_down()).await.is_err() {
         tracing::error!("gave up on background work that did not end in time");
     }
     let _ = tokio::time::timeout(Duration::from_secs(5), pool.close()).await;
     tracing::info!("stopped");
-    served
+    Ok(())
+}
+
+/// Newer clients send a key over plain HTTP to this machine only.
+fn warn_about_plain_http(config: &Config) {
+    let url = url::Url::parse(&config.public_url).ok();
+    let Some((url, host)) = url.as_ref().and_then(|u| Some((u, u.host()?))) else { return };
+    let local = match host {
+        url::Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
+        url::Host::Ipv4(address) => address.is_loopback(),
+        url::Host::Ipv6(address) => address.is_loopback(),
+    };
+    if url.scheme() == "http" && !local {
+        tracing::warn!(
+            public_url = %config.public_url,
+            "newer SDKs refuse to send a key over plain HTTP to another machine; put TLS in front"
+        );
+    }
 }
 
 /// A migrated database with the first organization, project and keys.
@@ -122,32 +157,4 @@ async fn prepare(
     db::migrate(&pool).await.context("cannot bring the database schema up to date")?;
     let first = bootstrap::run(&config, data_dir, &pool).await?;
     Ok((config, pool, first))
-}
-
-/// Serves until the first signal, then lets requests end.
-async fn accept(
-    router: axum::Router,
-    listener: TcpListener,
-    signals: &Signals,
-) -> anyhow::Result<()> {
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY");
-        }
-    });
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service)
-        .with_graceful_shutdown(signals.stop.clone().cancelled_owned());
-    let deadline = async {
-        signals.stop.cancelled().await;
-        tracing::info!("stopping; requests under way may end");
-        tokio::time::sleep(REQUESTS_END).await;
-    };
-    tokio::select! {
-        served = serving.into_future() => served.context("the server stopped accepting"),
-        () = deadline => {
-            tracing::warn!("requests under way were cut off");
-            Ok(())
-        }
-    }
 }

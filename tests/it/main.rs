@@ -4,7 +4,10 @@
 
 mod api;
 mod architecture;
+mod boot;
 mod cache;
+mod catalog;
+mod limits;
 mod logbook;
 mod net;
 mod storage;

@@ -2,7 +2,6 @@
 //!
 //! | module | knows |
 //! |---|---|
-//! | `version` | which version runs |
 //! | `access`, `params` | whose credentials are used, and which the caller brings along |
 //! | `exchange` | one request: credentials, second try after a 401 |
 //! | `steps`, `response` | the requests of a tool, and what their answers mean |
@@ -20,7 +19,6 @@ mod redact;
 mod response;
 mod steps;
 mod types;
-mod version;
 
 use serde_json::json;
 
@@ -49,8 +47,7 @@ pub async fn execute(
     let Some((toolkit, tool)) = app.catalog.tool(&request.tool_slug) else {
         return Err(unknown_tool(app, &request.tool_slug));
     };
-    let version =
-        version::resolve(toolkit.slug(), &toolkit.file.versions, request.version.as_deref())?;
+    let version = toolkit.version(request.version.as_deref())?;
     let mut record = Record::begin(app, project, "tool");
     record.set(|row| {
         row.tool_slug.clone_from(&tool.def.slug);

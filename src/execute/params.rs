@@ -94,7 +94,8 @@ impl CustomAuthParams {
     /// path of its own replaces the toolkit's path prefix.
     pub(super) fn rebase(&self, base: &Url, url: &mut Url) -> Result<()> {
         let Some(text) = &self.base_url else { return Ok(()) };
-        let wrong = || Error::bad_request("custom_auth_params.base_url must be an http or https URL");
+        let wrong =
+            || Error::bad_request("custom_auth_params.base_url must be an http or https URL");
         let root = Url::parse(text).map_err(|_| wrong())?;
         let plain = root.username().is_empty() && root.password().is_none();
         if !matches!(root.scheme(), "http" | "https") || !root.has_host() || !plain {

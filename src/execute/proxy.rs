@@ -131,16 +131,15 @@ fn outbound(
         "DELETE" => Method::DELETE,
         "HEAD" => Method::HEAD,
         _ => {
-            return Err(Error::bad_request(
-                "method must be GET, POST, PUT, PATCH, DELETE or HEAD",
-            ));
+            return Err(Error::bad_request("method must be GET, POST, PUT, PATCH, DELETE or HEAD"));
         }
     };
     let mut url = endpoint(toolkit, conn, &request.endpoint)?;
     if !request.query.is_empty() {
         url.query_pairs_mut().extend_pairs(&request.query);
     }
-    let unusable = |problem| Error::bad_request(format!("The connection cannot be used: {problem}"));
+    let unusable =
+        |problem| Error::bad_request(format!("The connection cannot be used: {problem}"));
     let mut headers = toolkit.default_headers(conn).map_err(unusable)?;
     for (name, value) in request.headers {
         check_header(&name, &value)?;
@@ -195,8 +194,8 @@ fn endpoint(toolkit: &Toolkit, conn: &Map<String, Value>, text: &str) -> Result<
         toolkit.base_url(conn).map_err(unusable)
     };
     if absolute {
-        let url = Url::parse(text)
-            .map_err(|_| Error::bad_request("endpoint is not a valid URL"))?;
+        let url =
+            Url::parse(text).map_err(|_| Error::bad_request("endpoint is not a valid URL"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Error::bad_request("endpoint must be an http or https URL, or a path"));
         }

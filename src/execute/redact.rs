@@ -21,13 +21,17 @@ impl Secrets {
             return;
         }
         self.0.push(secret.to_owned());
-        if secret.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_' || b == b'.') {
+        if secret.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_' || b == b'.')
+        {
             return;
         }
         let json = Value::from(secret).to_string();
         let json = json[1..json.len() - 1].to_owned();
-        let forms =
-            [json.replace('/', "\\/"), json, form_urlencoded::byte_serialize(secret.as_bytes()).collect()];
+        let forms = [
+            json.replace('/', "\\/"),
+            json,
+            form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
+        ];
         for form in forms {
             if !self.0.contains(&form) {
                 self.0.push(form);

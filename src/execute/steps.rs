@@ -113,9 +113,8 @@ impl Run<'_> {
         }
         scope.item = None;
         let mut answers = Vec::with_capacity(requests.len());
-        let mut sent =
-            stream::iter(requests.into_iter().map(|request| self.one(request, rule)))
-                .buffered(AT_ONCE);
+        let mut sent = stream::iter(requests.into_iter().map(|request| self.one(request, rule)))
+            .buffered(AT_ONCE);
         while let Some(answer) = sent.next().await {
             answers.push(answer?);
         }

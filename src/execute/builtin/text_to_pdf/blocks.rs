@@ -121,11 +121,8 @@ fn single(line: &str) -> Option<Block> {
     if let Some(quoted) = trimmed.strip_prefix('>') {
         return Some(Block::Quote(spans(quoted.trim())));
     }
-    let indent: usize = line
-        .chars()
-        .take_while(|c| c.is_whitespace())
-        .map(|c| if c == '\t' { 4 } else { 1 })
-        .sum();
+    let indent: usize =
+        line.chars().take_while(|c| c.is_whitespace()).map(|c| if c == '\t' { 4 } else { 1 }).sum();
     let depth = (indent / 2).min(6);
     for bullet in ["- ", "* ", "+ "] {
         if let Some(item) = trimmed.strip_prefix(bullet) {
@@ -222,7 +219,9 @@ mod tests {
         assert!(matches!(&blocks[3], Block::Item(1, m, _) if m == "•"));
         assert!(matches!(&blocks[4], Block::Item(0, m, _) if m == "1."));
         assert!(matches!(&blocks[7], Block::Code(lines) if lines.len() == 3));
-        assert!(matches!(&blocks[8], Block::Table(rows) if rows.len() == 2 && rows[1] == ["1", "2"]));
+        assert!(
+            matches!(&blocks[8], Block::Table(rows) if rows.len() == 2 && rows[1] == ["1", "2"])
+        );
     }
 
     #[test]

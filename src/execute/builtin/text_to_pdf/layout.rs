@@ -63,6 +63,27 @@ struct Word {
     glued: bool,
 }
 
+/// A line that is being filled: pieces of one face each, and where they start.
+struct Line {
+    pieces: Vec<(Face, Vec<u8>, f32)>,
+    x: f32,
+    size: f32,
+}
+
+impl Line {
+    fn new(x: f32, size: f32) -> Self {
+        Self { pieces: Vec::new(), x, size }
+    }
+
+    fn push(&mut self, face: Face, text: &[u8]) {
+        match self.pieces.last_mut() {
+            Some((last, piece, _)) if *last == face => piece.extend_from_slice(text),
+            _ => self.pieces.push((face, text.to_vec(), self.x)),
+        }
+        self.x += width(text, face, self.size);
+    }
+}
+
 #[derive(Default)]
 struct Writer {
     done: Vec<Vec<u8>>,
@@ -165,36 +186,42 @@ impl Writer {
     /// Sets words in lines between `left` and the right margin.
     fn wrapped(&mut self, spans: &[Span], size: f32, left: f32) {
         let limit = PAGE.0 - MARGIN;
-        let space = width(b" ", Face::Regular, size);
+        let mut line = Line::new(left, size);
         self.room(size * LEADING);
-        let mut x = left;
         for word in words(spans) {
-            let mut rest = word.text.as_slice();
-            let gap = if word.glued || x == left { 0.0 } else { space };
-            if x > left && x + gap + width(rest, word.face, size) > limit {
-                self.y += size * LEADING;
-                self.room(size * LEADING);
-                x = left;
-            } else {
-                x += gap;
+            let gap = !word.glued && line.x > left;
+            let space = if gap { width(b" ", word.face, size) } else { 0.0 };
+            if line.x > left && line.x + space + width(&word.text, word.face, size) > limit {
+                self.line(&mut line, left);
+            } else if gap {
+                line.push(word.face, b" ");
             }
             // A word longer than a line is cut.
+            let mut rest = word.text.as_slice();
             loop {
-                let fits = fitting(rest, word.face, size, limit - x);
+                let fits = fitting(rest, word.face, size, limit - line.x);
                 let (head, tail) = rest.split_at(fits);
-                let y = self.y;
-                self.text(head, word.face, size, x, y);
+                line.push(word.face, head);
                 if tail.is_empty() {
-                    x += width(head, word.face, size);
                     break;
                 }
                 rest = tail;
-                self.y += size * LEADING;
-                self.room(size * LEADING);
-                x = left;
+                self.line(&mut line, left);
             }
         }
+        self.line(&mut line, left);
+    }
+
+    /// Writes a line, and begins the next one.
+    fn line(&mut self, line: &mut Line, left: f32) {
+        let size = line.size;
+        self.room(size * LEADING);
+        let y = self.y;
+        for (face, text, x) in std::mem::take(&mut line.pieces) {
+            self.text(&text, face, size, x, y);
+        }
         self.y += size * LEADING;
+        line.x = left;
     }
 
     /// A line as it is, cut where it does not fit.

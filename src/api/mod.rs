@@ -7,6 +7,7 @@ pub mod auth;
 pub mod errors;
 pub mod extract;
 mod health;
+mod llm;
 pub mod middleware;
 mod rate_limit;
 mod search;

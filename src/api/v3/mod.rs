@@ -1,5 +1,7 @@
 //! The API itself: one file per resource.
 
+mod execute;
+mod files;
 mod orgs;
 mod scopes;
 mod session;
@@ -20,4 +22,6 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(toolkits::router())
         .merge(tools::router())
         .merge(scopes::router())
+        .merge(execute::router())
+        .merge(files::router())
 }

@@ -85,14 +85,17 @@ fn schema_names_are_unique() {
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
         for part in text.split("ToSchema").skip(1) {
-            let Some((attributes, rest)) = part.split_once("struct ").or(part.split_once("enum "))
-            else {
-                continue;
-            };
-            if !attributes.starts_with([')', ',', ' ', '\n']) || attributes.contains(';') {
+            let at = [part.find("struct "), part.find("enum ")].into_iter().flatten().min();
+            let Some((attributes, rest)) = at.map(|at| part.split_at(at)) else { continue };
+            // An import or a mention, not a derive.
+            if !attributes.starts_with([')', ',']) || attributes.contains(';') {
                 continue;
             }
-            let name: String = rest.chars().take_while(|c| c.is_alphanumeric()).collect();
+            let name = match attributes.split_once("schema(as = ") {
+                Some((_, name)) => name,
+                None => rest.split_once(' ').unwrap().1,
+            };
+            let name: String = name.chars().take_while(|c| c.is_alphanumeric()).collect();
             names.entry(name).or_default().push(file.display().to_string());
         }
     }

@@ -5,6 +5,7 @@
 mod api;
 mod architecture;
 mod cache;
+mod database_restart;
 mod limits;
 mod logbook;
 mod net;

@@ -26,6 +26,10 @@ struct Cli {
 enum Command {
     /// Start the server (the default).
     Serve,
+    /// Ask the server on this machine whether it is ready.
+    Health,
+    /// Print the OpenAPI document of the server's API.
+    Openapi,
     /// Check toolkit definitions.
     #[command(subcommand)]
     Catalog(CatalogCommand),
@@ -53,6 +57,11 @@ enum ConfigCommand {
 pub fn run() -> ExitCode {
     match Cli::parse().command.unwrap_or(Command::Serve) {
         Command::Serve => with_settings(serve),
+        Command::Health => with_settings(|c| boot::health::check(&c)),
+        Command::Openapi => {
+            println!("{}", crate::api::openapi().trim_end());
+            ExitCode::SUCCESS
+        }
         Command::Catalog(CatalogCommand::Check { dir: Some(dir) }) => {
             finish(check_catalog(Some(&dir), &Providers::default()))
         }
@@ -96,7 +105,7 @@ fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 fn check_catalog(dir: Option<&std::path::Path>, providers: &Providers) -> anyhow::Result<()> {
-    match Catalog::load(dir, providers) {
+    match Catalog::check(dir, providers) {
         Ok(catalog) => {
             let tools: usize = catalog.toolkits().iter().map(|t| t.tools.len()).sum();
             println!("{} toolkits with {tools} tools, no problems.", catalog.toolkits().len());

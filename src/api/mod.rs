@@ -9,6 +9,7 @@ pub mod extract;
 mod health;
 pub mod middleware;
 mod rate_limit;
+mod search;
 mod spec;
 pub mod v3;
 

@@ -4,6 +4,7 @@ mod banner;
 mod bootstrap;
 mod data_dir;
 mod embedded;
+pub mod health;
 mod signals;
 
 use std::net::SocketAddr;
@@ -35,6 +36,7 @@ const QUEUES_END: Duration = Duration::from_secs(20);
 /// Everything that keeps it from starting, in words for the operator.
 pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     let signals = Signals::listen()?;
+    raise_open_files();
     // Fails only when there is one already, which is then this one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let data_dir = DataDir::new(&config.data_dir);
@@ -53,6 +55,24 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     let outcome = run(config, &data_dir, embedded.options(), listener, &signals).await;
     embedded.stop().await;
     outcome
+}
+
+/// Every connection is an open file, and the usual soft limit allows for a thousand.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // macOS refuses more than this, whatever its hard limit says.
+    let wanted = limit.maximum.unwrap_or(u64::MAX).min(if cfg!(target_os = "macos") {
+        10_240
+    } else {
+        1 << 20
+    });
+    if limit.current.is_some_and(|now| now < wanted) {
+        let raised = Rlimit { current: Some(wanted), maximum: limit.maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::debug!(%error, "the limit of open files stays");
+        }
+    }
 }
 
 async fn bind(config: &mut Config) -> anyhow::Result<TcpListener> {
@@ -100,6 +120,7 @@ async fn run(
             return Err(error);
         }
     };
+    warn_about_plain_http(&app.config);
     banner::print(&app.config, &first.keys);
     let served = accept(api::router(app.clone()), listener, signals).await;
     if tokio::time::timeout(QUEUES_END, app.shut_down()).await.is_err() {
@@ -108,6 +129,23 @@ async fn run(
     let _ = tokio::time::timeout(Duration::from_secs(5), pool.close()).await;
     tracing::info!("stopped");
     served
+}
+
+/// Newer clients send a key over plain HTTP to this machine only.
+fn warn_about_plain_http(config: &Config) {
+    let url = url::Url::parse(&config.public_url).ok();
+    let Some((url, host)) = url.as_ref().and_then(|u| Some((u, u.host()?))) else { return };
+    let local = match host {
+        url::Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
+        url::Host::Ipv4(address) => address.is_loopback(),
+        url::Host::Ipv6(address) => address.is_loopback(),
+    };
+    if url.scheme() == "http" && !local {
+        tracing::warn!(
+            public_url = %config.public_url,
+            "newer SDKs refuse to send a key over plain HTTP to another machine; put TLS in front"
+        );
+    }
 }
 
 /// A migrated database with the first organization, project and keys.

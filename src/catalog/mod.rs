@@ -1,29 +1,72 @@
-//! Toolkit and tool definitions: loading, checking, looking up.
+//! Toolkit and tool definitions: loading, checking, looking up, and turning a call into requests.
+//!
+//! | module | knows |
+//! |---|---|
+//! | `model` | the file format, field by field |
+//! | `source` | where the files are: embedded, and a folder of the operator |
+//! | `load` | files to [`Catalog`], all problems at once |
+//! | `check` | what serde cannot see: names, placeholders, scopes |
+//! | `schema` | JSON Schemas that models are shown, and the one that arguments are checked by |
+//! | `args` | aliases, coercion, defaults, validation |
+//! | `template`, `filters`, `mime` | expressions |
+//! | `path`, `plan`, `render` | requests |
+//! | `hosts` | where requests may go, operator overrides |
+//! | `fields` | the fields of a scheme's forms |
+//! | `inject` | credentials |
+//! | `version` | which versions resolve |
 
+mod args;
+mod check;
 pub mod fields;
+mod filters;
+mod hosts;
+mod inject;
+mod load;
+mod mime;
 pub mod model;
+mod path;
+mod plan;
+mod render;
+mod schema;
+mod source;
+mod template;
+mod version;
 
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
+use url::Url;
 
 use crate::config::Providers;
 use crate::domain::outbound::OutboundRequest;
+use crate::domain::scheme::AuthSchemeKind;
+use model::ResponseRule;
+
+pub use inject::{Injected, Injection};
+pub use plan::Step;
 
 /// Everything that was loaded; never changes while the server runs.
 #[derive(Debug, Default)]
 pub struct Catalog {
     toolkits: Vec<Arc<Toolkit>>,
+    by_slug: HashMap<String, usize>,
+    tools: HashMap<String, (usize, usize)>,
 }
 
 /// A toolkit, checked, with the operator's overrides applied.
 #[derive(Debug)]
 pub struct Toolkit {
-    /// As the file has it.
+    /// As the file has it, but for the operator's OAuth endpoints.
     pub file: model::ToolkitFile,
     /// Its tools in file order.
     pub tools: Vec<Arc<Tool>>,
+    base: hosts::Base,
+    hosts: hosts::Hosts,
+    headers: Vec<(String, template::Text)>,
+    injections: Vec<(AuthSchemeKind, Injection)>,
 }
 
 /// A tool with its schemas and templates compiled.
@@ -35,11 +78,27 @@ pub struct Tool {
     pub input_schema: Value,
     /// JSON Schema of `{data, error, successful}`.
     pub output_schema: Value,
+    /// The free tags of the definition and the behaviour hints (`readOnlyHint`, …).
+    pub tags: Vec<String>,
+    /// The tool's rule for reading answers, over the toolkit's.
+    pub rule: ResponseRule,
+    steps: Vec<Step>,
+    result: Option<template::Tree>,
+    aliases: HashMap<String, usize>,
+    validator: OnceLock<jsonschema::Validator>,
 }
 
 /// Problems of the definitions, one line each, with file and line.
 #[derive(Debug)]
 pub struct CatalogErrors(pub Vec<String>);
+
+impl fmt::Display for CatalogErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for CatalogErrors {}
 
 /// What request templates see.
 #[derive(Debug)]
@@ -59,8 +118,24 @@ impl Catalog {
     ///
     /// # Errors
     /// Every problem of every file.
-    pub fn load(_extra: Option<&Path>, _providers: &Providers) -> Result<Self, CatalogErrors> {
-        Ok(Self::default())
+    pub fn load(extra: Option<&Path>, providers: &Providers) -> Result<Self, CatalogErrors> {
+        load::load(extra, providers)
+    }
+
+    /// Loads as [`Catalog::load`] does and compiles in addition what is otherwise compiled on
+    /// first use: for `patchbay catalog check`.
+    ///
+    /// # Errors
+    /// Every problem of every file.
+    pub fn check(extra: Option<&Path>, providers: &Providers) -> Result<Self, CatalogErrors> {
+        let catalog = Self::load(extra, providers)?;
+        let problems: Vec<String> = catalog
+            .toolkits
+            .iter()
+            .flat_map(|toolkit| &toolkit.tools)
+            .filter_map(|tool| tool.compile_validator().err())
+            .collect();
+        if problems.is_empty() { Ok(catalog) } else { Err(CatalogErrors(problems)) }
     }
 
     /// Toolkits by slug, sorted.
@@ -69,35 +144,152 @@ impl Catalog {
     }
 
     /// A toolkit by slug, in any case.
-    pub fn toolkit(&self, _slug: &str) -> Option<&Arc<Toolkit>> {
-        None
+    pub fn toolkit(&self, slug: &str) -> Option<&Arc<Toolkit>> {
+        let at = match self.by_slug.get(slug) {
+            Some(at) => *at,
+            None => *self.by_slug.get(&slug.to_lowercase())?,
+        };
+        self.toolkits.get(at)
     }
 
     /// A tool by slug or alias (exact case), with its toolkit.
-    pub fn tool(&self, _slug: &str) -> Option<(&Arc<Toolkit>, &Arc<Tool>)> {
-        None
+    pub fn tool(&self, slug: &str) -> Option<(&Arc<Toolkit>, &Arc<Tool>)> {
+        let (toolkit, tool) = *self.tools.get(slug)?;
+        let toolkit = self.toolkits.get(toolkit)?;
+        Some((toolkit, toolkit.tools.get(tool)?))
+    }
+}
+
+impl Toolkit {
+    /// Lower-case slug.
+    pub fn slug(&self) -> &str {
+        &self.file.slug
+    }
+
+    /// The definition of one of its schemes.
+    pub fn scheme(&self, kind: AuthSchemeKind) -> Option<&model::AuthScheme> {
+        self.file.auth.iter().find(|scheme| scheme.scheme == kind)
+    }
+
+    /// Where the credentials of a scheme go.
+    pub fn injection(&self, kind: AuthSchemeKind) -> Option<&Injection> {
+        self.injections.iter().find(|(known, _)| *known == kind).map(|(_, injection)| injection)
+    }
+
+    /// Root of requests for a connection with these fields, on an allowed host.
+    ///
+    /// # Errors
+    /// A field that the root is made of is missing or leads to a host that is not the toolkit's.
+    pub fn base_url(&self, conn: &Map<String, Value>) -> Result<Url, String> {
+        self.base.url(&self.hosts, conn)
+    }
+
+    /// Whether requests with this toolkit's credentials may go to the host of `url`.
+    pub fn allows_host(&self, conn: &Map<String, Value>, url: &Url) -> bool {
+        self.hosts.allows(url)
+            || self.base_url(conn).is_ok_and(|base| hosts::same_origin(&base, url))
+    }
+
+    /// Headers that the toolkit sends with every request, for the proxy.
+    ///
+    /// # Errors
+    /// A template that cannot be rendered.
+    pub fn default_headers(
+        &self,
+        conn: &Map<String, Value>,
+    ) -> Result<Vec<(String, String)>, String> {
+        render::toolkit_headers(self, conn)
+    }
+
+    /// Fills `{{ conn.<field> }}` in a text of the definition, such as an OAuth endpoint.
+    ///
+    /// # Errors
+    /// A template that cannot be rendered.
+    pub fn expand(text: &str, conn: &Map<String, Value>) -> Result<String, String> {
+        if !text.contains("{{") {
+            return Ok(text.to_owned());
+        }
+        let compiled = template::Text::compile(text)?;
+        Ok(compiled.text(&template::Names::of_conn(conn))?.unwrap_or_default())
+    }
+
+    /// Every name that `conn` may have in templates.
+    pub fn connection_names(&self) -> BTreeSet<String> {
+        check::connection_names(&self.file)
     }
 }
 
 impl Tool {
+    /// `TOOLKIT_VERB_OBJECT`.
+    pub fn slug(&self) -> &str {
+        &self.def.slug
+    }
+
     /// Applies aliases, coercion and defaults, then the schema.
     ///
     /// # Errors
     /// One line per problem, in words that a model can act on.
     pub fn check_arguments(
         &self,
-        _args: Map<String, Value>,
+        args: Map<String, Value>,
     ) -> Result<Map<String, Value>, Vec<String>> {
-        Err(Vec::new())
+        args::check(self, args)
     }
 
-    /// The requests of the tool in order: one for `request`.
+    /// The requests of the tool in order: one (with an empty id) for `request`, none for a
+    /// function of the server.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Name of the function of the server that this tool is.
+    pub fn builtin(&self) -> Option<&str> {
+        self.def.builtin.as_deref()
+    }
+
+    /// Whether step `step` is to be sent.
+    ///
+    /// # Errors
+    /// An expression that cannot be evaluated.
+    pub fn when(&self, step: usize, scope: &Scope<'_>) -> Result<bool, String> {
+        plan::when(self, step, scope)
+    }
+
+    /// The elements that step `step` is sent for; none when it is sent once.
+    ///
+    /// # Errors
+    /// An expression that cannot be evaluated or gives no list.
+    pub fn for_each(&self, step: usize, scope: &Scope<'_>) -> Result<Option<Vec<Value>>, String> {
+        plan::for_each(self, step, scope)
+    }
+
+    /// Renders the request of step `step` (0 for `request`), without credentials.
+    ///
+    /// # Errors
+    /// What is wrong with the arguments, in words that a model can act on.
     pub fn render(
         &self,
-        _toolkit: &Toolkit,
-        _step: usize,
-        _scope: &Scope<'_>,
+        toolkit: &Toolkit,
+        step: usize,
+        scope: &Scope<'_>,
     ) -> Result<OutboundRequest, String> {
-        Err(String::new())
+        render::request(self, toolkit, step, scope)
+    }
+
+    /// The tool's result made of the answers of its steps (in `scope.steps`, null for a step
+    /// that was left out); none when the answer of the only or last step is the result.
+    ///
+    /// # Errors
+    /// A template that cannot be rendered.
+    pub fn result(&self, scope: &Scope<'_>) -> Result<Option<Value>, String> {
+        plan::result(self, scope)
+    }
+
+    /// Compiles the validator of the arguments, which otherwise happens on first use.
+    ///
+    /// # Errors
+    /// One line that names the tool.
+    pub fn compile_validator(&self) -> Result<(), String> {
+        args::validator(self).map(drop)
     }
 }

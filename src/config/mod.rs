@@ -28,6 +28,8 @@ pub struct Config {
     pub database_max_connections: u32,
     /// `data_dir`
     pub data_dir: PathBuf,
+    /// `postgres_bin_dirs`
+    pub postgres_bin_dirs: Option<String>,
     /// `postgres_mirror_url`
     pub postgres_mirror_url: Option<String>,
     /// `encryption_key`; none: the start-up generates and stores one.
@@ -74,9 +76,9 @@ pub struct Config {
     pub log_filter: String,
 }
 
-/// The public URL of a server that was given none: its address, or loopback when it listens
-/// on every address.
-pub fn default_public_url(listen: SocketAddr) -> String {
+/// The address under which a server that listens there is reached on its own machine:
+/// loopback when it listens on every address.
+pub fn reachable(listen: SocketAddr) -> SocketAddr {
     let mut address = listen;
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
@@ -84,7 +86,12 @@ pub fn default_public_url(listen: SocketAddr) -> String {
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    format!("http://{address}")
+    address
+}
+
+/// The public URL of a server that was given none.
+pub fn default_public_url(listen: SocketAddr) -> String {
+    format!("http://{}", reachable(listen))
 }
 
 /// Language model endpoint.

@@ -183,6 +183,7 @@ impl Reader {
             database_url: self.url("database_url", &["postgres", "postgresql"]).map(Into::into),
             database_max_connections: self.at_least("database_max_connections", 2),
             data_dir: self.string("data_dir").map_or_else(|| default_data_dir(env), PathBuf::from),
+            postgres_bin_dirs: self.string("postgres_bin_dirs"),
             postgres_mirror_url: self.url("postgres_mirror_url", &["http", "https"]),
             encryption_key: self.encryption_key(),
             org_api_key: self.api_key("org_api_key"),

@@ -1,6 +1,7 @@
 //! Every outbound byte goes through here: one client with pooled connections, limits of time and
 //! size, and the guard over the addresses.
 
+pub mod download;
 mod encode;
 pub mod guard;
 mod redirect;

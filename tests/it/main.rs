@@ -4,7 +4,9 @@
 
 mod api;
 mod architecture;
+mod boot;
 mod cache;
+mod catalog;
 mod database_restart;
 mod limits;
 mod logbook;

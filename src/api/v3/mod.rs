@@ -1,7 +1,12 @@
 //! The API itself: one file per resource.
 
 mod orgs;
+mod scopes;
 mod session;
+mod tool_view;
+mod toolkit_detail;
+mod toolkits;
+mod tools;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -9,5 +14,10 @@ use crate::app::AppState;
 
 /// Everything below `/api/v3` and `/api/v3.1`.
 pub fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().merge(orgs::router()).merge(session::router())
+    OpenApiRouter::new()
+        .merge(orgs::router())
+        .merge(session::router())
+        .merge(toolkits::router())
+        .merge(tools::router())
+        .merge(scopes::router())
 }

@@ -9,13 +9,17 @@
 
 mod account;
 mod cluster;
+mod download;
 mod find;
 mod process;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::bail;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::data_dir::DataDir;
 use super::signals::Signals;
@@ -26,6 +30,8 @@ use process::Server;
 
 /// The role that the server connects as; there is no other.
 const ROLE: &str = "patchbay";
+/// Before another attempt to start.
+const PAUSE: Duration = Duration::from_millis(500);
 /// Names the socket file; nothing listens on the port.
 const PORT: u16 = 5432;
 
@@ -33,7 +39,17 @@ const PORT: u16 = 5432;
 #[derive(Debug)]
 pub struct Embedded {
     options: PgConnectOptions,
-    server: Server,
+    stop: CancellationToken,
+    keeper: JoinHandle<()>,
+}
+
+/// What it takes to start the server, again if need be.
+#[derive(Debug)]
+struct Plan {
+    layout: Layout,
+    binaries: Binaries,
+    connections: u32,
+    options: PgConnectOptions,
 }
 
 /// Where everything of the private database is.
@@ -56,28 +72,37 @@ impl Embedded {
         data_dir: &DataDir,
         signals: &Signals,
     ) -> anyhow::Result<Option<Self>> {
-        let mut embedded = tokio::select! {
-            started = Self::prepare(config, data_dir) => started?,
+        let plan = tokio::select! {
+            plan = Self::prepare(config, data_dir) => plan?,
             () = signals.stop.cancelled() => return Ok(None),
         };
-        let answered = tokio::select! {
-            answered = embedded.server.answer(&embedded.options) => answered,
-            () = signals.stop.cancelled() => {
-                embedded.stop().await;
-                return Ok(None);
+        let mut attempts = 0;
+        let server = loop {
+            let mut server = plan.start()?;
+            let answered = tokio::select! {
+                answered = server.answer(&plan.options) => answered,
+                () = signals.stop.cancelled() => {
+                    server.stop().await;
+                    return Ok(None);
+                }
+            };
+            let Err(error) = answered else { break server };
+            let ended = server.has_ended();
+            server.stop().await;
+            attempts += 1;
+            // Processes of a server that was killed may live on for a moment.
+            if !ended || attempts == 5 {
+                return Err(error);
             }
+            tokio::time::sleep(PAUSE).await;
         };
-        match answered {
-            Ok(()) => Ok(Some(embedded)),
-            Err(error) => {
-                embedded.stop().await;
-                Err(error)
-            }
-        }
+        let (stop, options) = (CancellationToken::new(), plan.options.clone());
+        let keeper = tokio::spawn(plan.keep(server, stop.clone()));
+        Ok(Some(Self { options, stop, keeper }))
     }
 
     /// Everything up to the running process.
-    async fn prepare(config: &Config, data_dir: &DataDir) -> anyhow::Result<Self> {
+    async fn prepare(config: &Config, data_dir: &DataDir) -> anyhow::Result<Plan> {
         let account = Account::choose().await?;
         let home = account::home(account, data_dir.path()).await?;
         let layout = Layout {
@@ -86,7 +111,7 @@ impl Embedded {
             socket_dir: socket_dir(account, &home)?,
             home,
         };
-        let binaries = binaries(&layout).await?;
+        let binaries = binaries(config, &layout).await?;
         let password = data_dir.read_secret("database.password")?;
         let password = match password {
             Some(password) => password,
@@ -113,8 +138,7 @@ impl Embedded {
             .ssl_mode(PgSslMode::Disable)
             .application_name("patchbay");
         let connections = config.database_max_connections.saturating_add(10).max(20);
-        let server = Server::start(&layout, &binaries, connections)?;
-        Ok(Self { options, server })
+        Ok(Plan { layout, binaries, connections, options })
     }
 
     /// How to connect.
@@ -124,24 +148,59 @@ impl Embedded {
 
     /// Stops it in order: what was committed is on disk.
     pub async fn stop(self) {
-        self.server.stop().await;
+        self.stop.cancel();
+        let _ = self.keeper.await;
     }
 }
 
-/// The programs to use: those of the cluster's version, or the first that are found.
-async fn binaries(layout: &Layout) -> anyhow::Result<Binaries> {
+impl Plan {
+    fn start(&self) -> anyhow::Result<Server> {
+        Server::start(&self.layout, &self.binaries, self.connections)
+    }
+
+    /// Starts the server again whenever it ends, until told to stop it.
+    async fn keep(self, mut server: Server, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return server.stop().await,
+                () = server.ended() => tracing::error!("the database ended; starting it again"),
+            }
+            server.stop().await;
+            server = loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+                match self.start() {
+                    Ok(server) => break server,
+                    Err(error) => tracing::error!("{error:#}"),
+                }
+            };
+        }
+    }
+}
+
+/// The programs to use: those of the cluster's version, or the first that are found, or
+/// downloaded ones.
+async fn binaries(config: &Config, layout: &Layout) -> anyhow::Result<Binaries> {
     let wanted = cluster::major(&layout.cluster)?;
-    let places = find::places(std::env::var_os("PATH").as_deref());
+    let mut places = match &config.postgres_bin_dirs {
+        Some(dirs) => std::env::split_paths(dirs).collect(),
+        None => find::places(std::env::var_os("PATH").as_deref()),
+    };
+    places.push(download::bin_dir(&layout.home));
     if let Some(found) = find::find(&places, wanted).await {
         return Ok(found);
     }
     match wanted {
+        None | Some(download::MAJOR) => {
+            download::fetch(&layout.home, config.postgres_mirror_url.as_deref()).await
+        }
         Some(major) => bail!(
             "the database in {} was made by PostgreSQL {major}, which is not installed here any \
              more; install it, or set PATCHBAY_DATABASE_URL",
             layout.cluster.display()
         ),
-        None => bail!("found no PostgreSQL {} or newer", find::OLDEST),
     }
 }
 

@@ -77,6 +77,16 @@ impl Server {
         }
     }
 
+    /// Whether it ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.postgres.try_wait().is_ok_and(|status| status.is_some())
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn ended(&mut self) {
+        let _ = self.postgres.wait().await;
+    }
+
     /// Stops it and its watcher.
     pub async fn stop(mut self) {
         self.tell(Signal::INT);

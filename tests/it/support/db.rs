@@ -73,6 +73,24 @@ impl TestDatabase {
     }
 }
 
+impl TestDatabase {
+    /// A database without any table.
+    pub async fn create_empty() -> Self {
+        let mut admin = PgConnection::connect_with(&maintenance()).await.unwrap();
+        let name = format!("t_{}", patchbay::domain::id::random_text(16).to_lowercase());
+        let create = format!("create database {name} template template0");
+        sqlx::query(AssertSqlSafe(create)).execute(&mut admin).await.unwrap();
+        admin.close().await.unwrap();
+        Self { options: maintenance().database(&name), name }
+    }
+
+    /// Its URL, as an operator would write it.
+    pub fn url(&self) -> String {
+        use sqlx::ConnectOptions;
+        self.options.to_url_lossy().to_string()
+    }
+}
+
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let Some(name) = self.name.take() else { return };

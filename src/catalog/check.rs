@@ -1,0 +1,396 @@
+//! What serde cannot see: names, placeholders, scopes, what templates ask for.
+
+use std::collections::{BTreeSet, HashSet};
+
+use serde_json::Value;
+
+use super::model::{
+    AuthScheme, Location, Map2, Param, Schema, SchemaType, Tool as Def, ToolkitFile,
+};
+use super::path::PathTemplate;
+use super::plan;
+use super::schema::{anchored, type_name};
+use super::source::SourceFile;
+use super::template::is_global;
+use super::{Tool, Toolkit};
+use crate::domain::scheme::AuthSchemeKind;
+
+const MAX_SLUG: usize = 64;
+/// Fields of a credential that the schemes imply.
+const IMPLIED: [&str; 7] = [
+    "access_token",
+    "refresh_token",
+    "token",
+    "api_key",
+    "generic_api_key",
+    "username",
+    "password",
+];
+
+/// `file:line:column` of a tool, by its slug.
+pub(super) fn at(file: &SourceFile, slug: &str) -> String {
+    for (i, line) in file.text.lines().enumerate() {
+        let Some(column) = line.find("slug:") else { continue };
+        let value = line[column + 5..].trim().trim_matches(['"', '\'']);
+        if value == slug {
+            return format!("{}:{}:{}", file.label, i + 1, column + 1);
+        }
+    }
+    format!("{}:1:1", file.label)
+}
+
+/// Names that `conn` may have.
+pub(super) fn connection_names(file: &ToolkitFile) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for scheme in &file.auth {
+        let fields = scheme.connect_fields.iter().chain(&scheme.config_fields);
+        names.extend(fields.filter(|field| !field.secret).map(|field| field.name.clone()));
+        names.extend(scheme.oauth2.iter().flat_map(|o| o.response.capture.keys().cloned()));
+    }
+    names
+}
+
+fn credential_names(scheme: &AuthScheme) -> BTreeSet<String> {
+    let fields = scheme.connect_fields.iter().chain(&scheme.config_fields);
+    let mut names: BTreeSet<String> = fields.map(|field| field.name.clone()).collect();
+    names.extend(IMPLIED.map(str::to_owned));
+    names.extend(scheme.oauth2.iter().flat_map(|o| o.response.capture.keys().cloned()));
+    names
+}
+
+/// Checks `toolkit.yaml`.
+pub(super) fn toolkit(
+    folder: &str,
+    source: &SourceFile,
+    file: &ToolkitFile,
+    problems: &mut Vec<String>,
+) {
+    let mut say = |problem: String| {
+        let key = problem.split([' ', ':', '`']).next().unwrap_or_default();
+        let line = source.text.lines().position(|l| l.starts_with(&format!("{key}:"))).unwrap_or(0);
+        problems.push(format!("{}:{}:1: {problem}", source.label, line + 1));
+    };
+    if file.spec != 1 {
+        say(format!("spec {} is unknown; only 1 exists", file.spec));
+    }
+    if file.slug != folder {
+        say(format!("slug `{}` must be the folder's name, `{folder}`", file.slug));
+    }
+    let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if file.slug.is_empty() || file.slug.len() > MAX_SLUG || !file.slug.chars().all(lower) {
+        say(format!("slug `{}` must be made of a-z, 0-9 and _", file.slug));
+    }
+    if file.versions.is_empty() {
+        say("versions: at least one is needed".into());
+    }
+    for version in &file.versions {
+        let good = version.len() == 11
+            && version
+                .bytes()
+                .enumerate()
+                .all(|(i, b)| if i == 8 { b == b'_' } else { b.is_ascii_digit() });
+        if !good {
+            say(format!("versions: `{version}` is not YYYYMMDD_NN"));
+        }
+    }
+    if !file.versions.is_sorted_by(|a, b| a > b) {
+        say("versions: must be newest first, each once".into());
+    }
+    if file.auth.is_empty() {
+        say("auth: at least one scheme is needed (NO_AUTH for none)".into());
+    }
+    let mut seen = HashSet::new();
+    for scheme in &file.auth {
+        let name = scheme.scheme.as_str();
+        if !seen.insert(scheme.scheme) {
+            say(format!("auth: {name} is there twice"));
+        }
+        if (scheme.scheme == AuthSchemeKind::Oauth2) != scheme.oauth2.is_some() {
+            say(format!("auth: {name}: `oauth2` goes with scheme OAUTH2 and only with it"));
+        }
+        let mut fields = HashSet::new();
+        for field in scheme.connect_fields.iter().chain(&scheme.config_fields) {
+            if !std::iter::once(&field.name).chain(&field.aliases).all(|n| fields.insert(n.clone()))
+            {
+                say(format!("auth: {name}: two fields are called `{}`", field.name));
+            }
+            if let Some(pattern) = &field.pattern
+                && let Err(e) = pattern_error(pattern)
+            {
+                say(format!("auth: {name}: field `{}`: {e}", field.name));
+            }
+        }
+        if let Some(oauth2) = &scheme.oauth2 {
+            let urls = [Some(&oauth2.authorize.url), Some(&oauth2.token.url)];
+            let more = [oauth2.refresh.url.as_ref(), oauth2.revoke_url.as_ref()];
+            for url in urls.into_iter().chain(more).flatten() {
+                if !url.starts_with("https://") && !url.starts_with("http://") {
+                    say(format!("auth: {name}: `{url}` is not a URL"));
+                }
+            }
+        }
+    }
+    for host in &file.hosts {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
+        let name = host.strip_prefix("*.").unwrap_or(host);
+        if name.is_empty() || !name.chars().all(plain) || (name != host && !name.contains('.')) {
+            say(format!("hosts: `{host}` is not a host name or *.host.name"));
+        }
+    }
+}
+
+/// Checks one tool.
+pub(super) fn tool(
+    source: &SourceFile,
+    toolkit: &ToolkitFile,
+    def: &Def,
+    problems: &mut Vec<String>,
+) {
+    let place = at(source, &def.slug);
+    let mut say = |problem: String| problems.push(format!("{place}: {}: {problem}", def.slug));
+    for slug in std::iter::once(&def.slug).chain(&def.aliases) {
+        let upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        if slug.is_empty() || slug.len() > MAX_SLUG || !slug.chars().all(upper) {
+            say(format!("`{slug}` must be made of A-Z, 0-9 and _, at most {MAX_SLUG} characters"));
+        }
+    }
+    let prefix = format!("{}_", toolkit.slug.to_uppercase());
+    if !def.slug.starts_with(&prefix) {
+        say(format!("the slug must start with {prefix}"));
+    }
+    if def.name.trim().is_empty() || def.description.trim().is_empty() {
+        say("name and description must not be empty".into());
+    }
+    let kinds = [def.request.is_some(), !def.steps.is_empty(), def.builtin.is_some()];
+    if kinds.iter().filter(|there| **there).count() != 1 {
+        say("exactly one of `request`, `steps` and `builtin` must be there".into());
+    }
+    if def.result.is_some() && def.steps.is_empty() {
+        say("`result` goes with `steps`".into());
+    }
+    scopes(toolkit, def, &mut say);
+    params(def, &mut say);
+    schemas(&def.response.schema, "response", &mut say);
+    if let Some(request) = &def.request {
+        for name in PathTemplate::placeholders(&request.path) {
+            let found = def.params.0.iter().find(|(known, param)| {
+                *known == name || param.wire.as_deref() == Some(name.as_str())
+            });
+            match found {
+                None => say(format!("path: `{{{name}}}` is not an argument")),
+                Some((_, param)) if !param.required && param.schema.default.is_none() => {
+                    say(format!("`{name}` is in the path: it must be required or have a default"));
+                }
+                Some(_) => {}
+            }
+        }
+        for (name, param) in &def.params.0 {
+            let stray = plan::place(request, name, param) == Location::Path
+                && !PathTemplate::placeholders(&request.path)
+                    .iter()
+                    .any(|p| p == name || param.wire.as_deref() == Some(p));
+            if stray {
+                say(format!("`{name}` is to go in the path, which has no `{{{name}}}`"));
+            }
+        }
+    }
+    let mut ids = HashSet::new();
+    for step in &def.steps {
+        if ["args", "conn", "item", "cred"].contains(&step.id.as_str()) || !ids.insert(&step.id) {
+            say(format!("step id `{}` is taken", step.id));
+        }
+    }
+}
+
+fn scopes(toolkit: &ToolkitFile, def: &Def, say: &mut impl FnMut(String)) {
+    let known: HashSet<&String> = toolkit
+        .auth
+        .iter()
+        .filter_map(|scheme| scheme.oauth2.as_ref())
+        .flat_map(|oauth2| oauth2.scopes.iter().chain(&oauth2.available_scopes))
+        .collect();
+    for scope in def.scopes.iter().flatten() {
+        if !known.contains(scope) {
+            say(format!("scope `{scope}` is not among the toolkit's"));
+        }
+    }
+}
+
+fn params(def: &Def, say: &mut impl FnMut(String)) {
+    let mut seen: HashSet<&str> = def.params.0.iter().map(|(name, _)| name.as_str()).collect();
+    for (name, param) in &def.params.0 {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '.';
+        if name.is_empty() || name.len() > MAX_SLUG || !name.chars().all(plain) {
+            say(format!("`{name}` must be made of letters, digits, _, - and ."));
+        }
+        for alias in &param.aliases {
+            if !seen.insert(alias) {
+                say(format!("alias `{alias}` of `{name}` is another argument's name"));
+            }
+        }
+        placement(name, param, say);
+        schema(&param.schema, name, say);
+    }
+}
+
+fn placement(name: &str, param: &Param, say: &mut impl FnMut(String)) {
+    if param.hidden && param.schema.default.is_none() {
+        say(format!("`{name}` is hidden and so needs a default"));
+    }
+    if param.hidden && param.required {
+        say(format!("`{name}` is hidden and so cannot be required"));
+    }
+    if param.at.as_ref().is_some_and(|at| !at.starts_with('/')) {
+        say(format!("`{name}`: `at` is a JSON pointer and starts with a slash"));
+    }
+    if param.schema.description.as_deref().is_none_or(|text| text.trim().is_empty()) {
+        say(format!("`{name}` needs a description"));
+    }
+}
+
+fn schemas(map: &Map2<Schema>, place: &str, say: &mut impl FnMut(String)) {
+    for (name, inner) in &map.0 {
+        schema(inner, &format!("{place}.{name}"), say);
+    }
+}
+
+fn schema(schema: &Schema, name: &str, say: &mut impl FnMut(String)) {
+    match (&schema.items, schema.kind) {
+        (None, SchemaType::Array) => say(format!("`{name}` is an array and needs `items`")),
+        (Some(items), SchemaType::Array) => self::schema(items, &format!("{name}[]"), say),
+        (Some(_), _) => say(format!("`{name}` has `items` but is no array")),
+        (None, _) => {}
+    }
+    let object = schema.kind == SchemaType::Object;
+    if object && schema.properties.0.is_empty() && schema.additional_properties != Some(true) {
+        say(format!("`{name}` is an object and needs properties or additional_properties: true"));
+    }
+    if !object && (!schema.properties.0.is_empty() || schema.additional_properties.is_some()) {
+        say(format!("`{name}` has properties but is no object"));
+    }
+    for required in &schema.required_properties {
+        if !schema.properties.0.iter().any(|(known, _)| known == required) {
+            say(format!("`{name}`: required property `{required}` is not declared"));
+        }
+    }
+    for (key, values) in [("enum", &schema.choices), ("examples", &schema.examples)] {
+        for value in values.iter().filter(|value| !fits(schema.kind, value)) {
+            say(format!("`{name}`: {key}: {value} is no {}", type_name(schema.kind)));
+        }
+    }
+    if let Some(default) = &schema.default {
+        let listed = schema.choices.is_empty() || schema.choices.contains(default);
+        if !fits(schema.kind, default) || !listed {
+            say(format!("`{name}`: the default {default} does not fit the schema"));
+        }
+    }
+    if let Some(pattern) = &schema.pattern
+        && let Err(e) = pattern_error(pattern)
+    {
+        say(format!("`{name}`: {e}"));
+    }
+    schemas(&schema.properties, name, say);
+}
+
+fn fits(kind: SchemaType, value: &Value) -> bool {
+    match kind {
+        SchemaType::String => value.is_string(),
+        SchemaType::Integer => value.is_i64() || value.is_u64(),
+        SchemaType::Number => value.is_number(),
+        SchemaType::Boolean => value.is_boolean(),
+        SchemaType::Array => value.is_array(),
+        SchemaType::Object => value.is_object(),
+    }
+}
+
+fn pattern_error(pattern: &str) -> Result<(), String> {
+    let schema = serde_json::json!({"type": "string", "pattern": anchored(pattern)});
+    jsonschema::validator_for(&schema)
+        .map(drop)
+        .map_err(|_| format!("`{pattern}` is not a regular expression"))
+}
+
+/// Checks what the templates of a compiled tool ask for.
+pub(super) fn templates(
+    source: &SourceFile,
+    toolkit: &ToolkitFile,
+    tool: &Tool,
+    problems: &mut Vec<String>,
+) {
+    let def = &tool.def;
+    let conn = connection_names(toolkit);
+    let place = at(source, &def.slug);
+    let mut known: Vec<&str> = Vec::new();
+    let mut say = |name: &str| {
+        problems.push(format!("{place}: {}: `{name}` is not a name that is there", def.slug));
+    };
+    for step in &tool.steps {
+        for name in step.names() {
+            // A step may be asked about before it ran: it is none then, which `when` relies on.
+            let item = step.repeats();
+            if !resolves(&name, def, &conn, &known, item) {
+                say(&name);
+            }
+        }
+        known.push(&step.id);
+    }
+    for name in tool.result.iter().flat_map(|tree| tree.names()) {
+        if !resolves(&name, def, &conn, &known, false) {
+            say(&name);
+        }
+    }
+}
+
+fn resolves(name: &str, def: &Def, conn: &BTreeSet<String>, steps: &[&str], item: bool) -> bool {
+    let mut parts = name.split('.');
+    let root = parts.next().unwrap_or_default();
+    let field = parts.next();
+    match root {
+        "args" => field.is_none_or(|field| def.params.0.iter().any(|(known, _)| known == field)),
+        "conn" => field.is_none_or(|field| conn.contains(field)),
+        "item" => item,
+        other => steps.contains(&other) || is_global(other),
+    }
+}
+
+/// Checks the templates of `toolkit.yaml` and that a templated root is fenced in by `hosts`.
+pub(super) fn toolkit_templates(
+    source: &SourceFile,
+    toolkit: &Toolkit,
+    problems: &mut Vec<String>,
+) {
+    let mut say = |problem: String| problems.push(format!("{}:1:1: {problem}", source.label));
+    let conn = connection_names(&toolkit.file);
+    let header_names = toolkit.headers.iter().flat_map(|(_, text)| text.names());
+    for name in toolkit.base.names().into_iter().chain(header_names) {
+        let good = name
+            .strip_prefix("conn.")
+            .is_some_and(|rest| conn.contains(rest.split('.').next().unwrap_or_default()));
+        if !good {
+            say(format!("`{name}` is not a field of the connection"));
+        }
+    }
+    let steps = toolkit.tools.iter().flat_map(|tool| &tool.steps);
+    let bases = steps.filter_map(|step| step.call.base.as_ref());
+    if bases.chain([&toolkit.base]).any(|base| !base.is_fixed()) && toolkit.hosts.is_empty() {
+        say("a base_url with templates needs `hosts`".into());
+    }
+    for (scheme, injection) in
+        toolkit.file.auth.iter().filter_map(|s| Some((s, toolkit.injection(s.scheme)?)))
+    {
+        let cred = credential_names(scheme);
+        for name in injection.names() {
+            let good = match name.split_once('.') {
+                Some(("cred", field)) => cred.contains(field),
+                Some(("conn", field)) => conn.contains(field),
+                _ => false,
+            };
+            if !good {
+                say(format!(
+                    "auth {}: `{name}` is not a name that is there",
+                    scheme.scheme.as_str()
+                ));
+            }
+        }
+    }
+}

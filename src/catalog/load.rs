@@ -1,0 +1,250 @@
+//! Files to catalogue. Every problem of every file is told at once.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use serde::de::DeserializeOwned;
+
+use super::hosts::{Base, Hosts};
+use super::inject::Injection;
+use super::model::{self, ToolkitFile, ToolsFile};
+use super::schema::{self, Reader};
+use super::source::{self, Source, SourceFile};
+use super::template::{Text, Tree};
+use super::{Catalog, CatalogErrors, Tool, Toolkit, args, check, plan};
+use crate::config::Providers;
+use crate::config::providers::Provider;
+
+/// Loads everything.
+pub(super) fn load(extra: Option<&Path>, providers: &Providers) -> Result<Catalog, CatalogErrors> {
+    let mut problems = Vec::new();
+    let sources = source::collect(extra, &mut problems);
+    let mut toolkits = Vec::new();
+    for (result, mut found) in all(&sources, providers) {
+        problems.append(&mut found);
+        toolkits.extend(result.map(Arc::new));
+    }
+    let catalog = indexed(toolkits, &mut problems);
+    for slug in providers.slugs() {
+        if problems.is_empty() && catalog.toolkit(slug).is_none() {
+            problems.push(format!("providers file: there is no toolkit `{slug}`"));
+        }
+    }
+    if problems.is_empty() { Ok(catalog) } else { Err(CatalogErrors(problems)) }
+}
+
+/// Loads toolkits on a few threads: the start of the server waits for this.
+fn all(
+    sources: &std::collections::BTreeMap<String, Source>,
+    providers: &Providers,
+) -> Vec<(Option<Toolkit>, Vec<String>)> {
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let list: Vec<(&String, &Source)> = sources.iter().collect();
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let i = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let Some((folder, source)) = list.get(i) else { return done };
+            let mut problems = Vec::new();
+            let toolkit = toolkit(folder, source, providers, &mut problems);
+            done.push((i, (toolkit, problems)));
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(8));
+    let mut done: Vec<_> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        for other in others {
+            done.extend(other.join().unwrap_or_default());
+        }
+        done
+    });
+    done.sort_by_key(|(i, _)| *i);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+fn indexed(mut toolkits: Vec<Arc<Toolkit>>, problems: &mut Vec<String>) -> Catalog {
+    toolkits.sort_by(|a, b| a.file.slug.cmp(&b.file.slug));
+    let mut catalog = Catalog::default();
+    for (t, toolkit) in toolkits.iter().enumerate() {
+        if catalog.by_slug.insert(toolkit.file.slug.clone(), t).is_some() {
+            problems.push(format!("toolkit `{}` is defined twice", toolkit.file.slug));
+        }
+        for (i, tool) in toolkit.tools.iter().enumerate() {
+            for name in std::iter::once(&tool.def.slug).chain(&tool.def.aliases) {
+                if let Some((ot, oi)) = catalog.tools.insert(name.clone(), (t, i)) {
+                    let other = &toolkits[ot].tools[oi].def.slug;
+                    let slug = &tool.def.slug;
+                    problems.push(format!("`{name}` names two tools: {other} and {slug}"));
+                }
+            }
+        }
+    }
+    catalog.toolkits = toolkits;
+    catalog
+}
+
+/// Reads YAML. A problem comes out as `file:line:column: what`.
+fn parse<T: DeserializeOwned>(file: &SourceFile, problems: &mut Vec<String>) -> Option<T> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    match serde_saphyr::from_str_with_options(&file.text, options) {
+        Ok(value) => Some(value),
+        Err(e) => {
+            let place = match e.location() {
+                Some(at) => format!("{}:{}:{}", file.label, at.line(), at.column()),
+                None => format!("{}:1:1", file.label),
+            };
+            let text = e.without_snippet().to_string();
+            let text = text.lines().next().unwrap_or_default();
+            problems.push(format!("{place}: {text}"));
+            None
+        }
+    }
+}
+
+fn toolkit(
+    folder: &str,
+    source: &Source,
+    providers: &Providers,
+    problems: &mut Vec<String>,
+) -> Option<Toolkit> {
+    let Some(main) = &source.toolkit else {
+        problems.push(format!("toolkits/{folder}: toolkit.yaml is missing"));
+        return None;
+    };
+    let file = parse::<ToolkitFile>(main, problems);
+    let mut tools: Vec<(&SourceFile, model::Tool)> = Vec::new();
+    for part in &source.tools {
+        let parsed = parse::<ToolsFile>(part, problems);
+        tools.extend(parsed.into_iter().flat_map(|p| p.tools).map(|tool| (part, tool)));
+    }
+    let mut file = file?;
+    let provider = providers.get(&file.slug);
+    let before = problems.len();
+    check::toolkit(folder, main, &file, problems);
+    for (part, tool) in &tools {
+        check::tool(part, &file, tool, problems);
+    }
+    overridden(&mut file, provider);
+    let mut compiled = Vec::with_capacity(tools.len());
+    for (part, def) in tools {
+        match tool(def, &file, provider) {
+            Ok(tool) => {
+                check::templates(part, &file, &tool, problems);
+                compiled.push(Arc::new(tool));
+            }
+            Err((slug, found)) => {
+                let at = check::at(part, &slug);
+                problems.extend(found.into_iter().map(|p| format!("{at}: {slug}: {p}")));
+            }
+        }
+    }
+    match parts(file, provider, compiled) {
+        Ok(toolkit) => {
+            check::toolkit_templates(main, &toolkit, problems);
+            (problems.len() == before).then_some(toolkit)
+        }
+        Err(found) => {
+            problems.extend(found.into_iter().map(|p| format!("{}:1:1: {p}", main.label)));
+            None
+        }
+    }
+}
+
+/// Puts the operator's OAuth endpoints in place of the definition's.
+fn overridden(file: &mut ToolkitFile, provider: Option<&Provider>) {
+    let Some(provider) = provider else { return };
+    for oauth2 in file.auth.iter_mut().filter_map(|scheme| scheme.oauth2.as_mut()) {
+        if let Some(url) = &provider.authorize_url {
+            oauth2.authorize.url.clone_from(url);
+        }
+        if let Some(url) = &provider.token_url {
+            oauth2.token.url.clone_from(url);
+            oauth2.refresh.url = None;
+        }
+        if let Some(url) = &provider.revoke_url {
+            oauth2.revoke_url = Some(url.clone());
+        }
+    }
+}
+
+fn parts(
+    file: ToolkitFile,
+    provider: Option<&Provider>,
+    tools: Vec<Arc<Tool>>,
+) -> Result<Toolkit, Vec<String>> {
+    let mut problems = Vec::new();
+    let mut keep = |problem: String| problems.push(problem);
+    let base = Base::compile(&file.base_url, provider).map_err(|e| keep(format!("base_url: {e}")));
+    let mut headers = Vec::new();
+    for (name, text) in &file.headers {
+        match Text::compile(text) {
+            Ok(text) => headers.push((name.clone(), text)),
+            Err(e) => keep(format!("headers {name}: {e}")),
+        }
+    }
+    let mut injections = Vec::new();
+    for scheme in &file.auth {
+        match Injection::compile(scheme) {
+            Ok(injection) => injections.push((scheme.scheme, injection)),
+            Err(e) => keep(format!("auth {}: {e}", scheme.scheme.as_str())),
+        }
+    }
+    match base {
+        Ok(base) if problems.is_empty() => {
+            let hosts = Hosts::new(&file, provider);
+            Ok(Toolkit { tools, base, hosts, headers, injections, file })
+        }
+        _ => Err(problems),
+    }
+}
+
+fn tool(
+    def: model::Tool,
+    toolkit: &ToolkitFile,
+    provider: Option<&Provider>,
+) -> Result<Tool, (String, Vec<String>)> {
+    let mut problems = Vec::new();
+    let steps = plan::steps(&def, toolkit, provider).unwrap_or_else(|found| {
+        problems = found;
+        Vec::new()
+    });
+    let result = def.result.as_ref().map(Tree::compile).transpose().unwrap_or_else(|e| {
+        problems.push(format!("result: {e}"));
+        None
+    });
+    if !problems.is_empty() {
+        return Err((def.slug, problems));
+    }
+    let rule = plan::merged(&def.response, &toolkit.response);
+    Ok(Tool {
+        input_schema: schema::input(&def, Reader::Model),
+        output_schema: schema::output(&def, &rule.schema.0),
+        tags: tags(&def),
+        rule,
+        steps,
+        result,
+        aliases: args::names(&def.params.0),
+        validator: OnceLock::new(),
+        def,
+    })
+}
+
+fn tags(def: &model::Tool) -> Vec<String> {
+    let hints = &def.hints;
+    let open = def.request.is_some() || !def.steps.is_empty();
+    let mut tags = def.tags.clone();
+    for (set, tag) in [
+        (hints.read_only, "readOnlyHint"),
+        (hints.destructive, "destructiveHint"),
+        (hints.idempotent, "idempotentHint"),
+        (open, "openWorldHint"),
+        (hints.create, "createHint"),
+        (hints.update, "updateHint"),
+    ] {
+        if set {
+            tags.push(tag.to_owned());
+        }
+    }
+    tags
+}

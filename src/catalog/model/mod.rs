@@ -1,0 +1,14 @@
+//! The declarative toolkit format, as the YAML files spell it.
+//!
+//! These types are what `toolkits/<slug>/toolkit.yaml` and
+//! `toolkits/<slug>/tools/*.yaml` deserialize into, field by field, with
+//! unknown fields refused. The prose reference is `docs/TOOLKIT-FORMAT.md`; the
+//! machine-readable one is `config/toolkit.schema.json`.
+
+mod param;
+mod tool;
+mod toolkit;
+
+pub use param::*;
+pub use tool::*;
+pub use toolkit::*;

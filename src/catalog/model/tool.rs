@@ -1,0 +1,202 @@
+//! `tools/*.yaml`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{Map2, ParamList, Schema};
+
+/// One `tools/*.yaml`: a list of tools.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolsFile {
+    /// The tools of the file, in the order in which lists show them.
+    pub tools: Vec<Tool>,
+}
+
+/// One tool.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tool {
+    /// `TOOLKIT_VERB_OBJECT`, at most 64 characters.
+    pub slug: String,
+    /// Other slugs that mean this tool.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// Short human name.
+    pub name: String,
+    /// What it does and when to use it, for a model.
+    pub description: String,
+    /// Free tags for filters; `important` marks the default set.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Behaviour hints.
+    pub hints: Hints,
+    /// Sets of scopes, any one of which suffices.
+    #[serde(default)]
+    pub scopes: Vec<Vec<String>>,
+    /// Deprecation note; the tool still works.
+    #[serde(default)]
+    pub deprecated: Option<String>,
+    /// Arguments, in the order in which the schema shows them.
+    #[serde(default)]
+    pub params: ParamList,
+    /// The one request of the tool. Exactly one of `request`, `steps` and
+    /// `builtin` is there.
+    #[serde(default)]
+    pub request: Option<Request>,
+    /// Several requests, in order.
+    #[serde(default)]
+    pub steps: Vec<Step>,
+    /// Shape of the result of `steps`: a template tree.
+    #[serde(default)]
+    pub result: Option<Value>,
+    /// Name of a function of the server, for tools that call nobody.
+    #[serde(default)]
+    pub builtin: Option<String>,
+    /// How the answer is read.
+    #[serde(default)]
+    pub response: ResponseRule,
+}
+
+/// Behaviour hints, shown as tags and MCP annotations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hints {
+    /// Changes nothing at the provider.
+    pub read_only: bool,
+    /// May destroy or overwrite something.
+    pub destructive: bool,
+    /// Repeating the call changes nothing further.
+    pub idempotent: bool,
+    /// Creates something.
+    pub create: bool,
+    /// Updates something.
+    pub update: bool,
+}
+
+/// One HTTP request.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// HTTP method.
+    pub method: Method,
+    /// Path below the base URL. `{name}` is replaced by one percent-encoded
+    /// segment, `{name*}` keeps slashes.
+    pub path: String,
+    /// Another root than the toolkit's, on one of its hosts.
+    #[serde(default)]
+    pub base_url: Option<String>,
+    /// Headers: templates.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Query: a template tree; arrays repeat, none is left out.
+    #[serde(default)]
+    pub query: Map<String, Value>,
+    /// Encoding of the body made of the arguments, or of `json`.
+    #[serde(default)]
+    pub body: BodyKind,
+    /// Body as a template tree, instead of the arguments in `body`.
+    #[serde(default)]
+    pub json: Option<Value>,
+    /// Body as one template, sent as it is.
+    #[serde(default)]
+    pub raw: Option<RawBody>,
+    /// A GraphQL operation.
+    #[serde(default)]
+    pub graphql: Option<GraphQl>,
+    /// Total time allowed, in seconds; the server's limit when absent.
+    #[serde(default)]
+    pub timeout_s: Option<u64>,
+}
+
+/// A body that is text rather than JSON.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawBody {
+    /// Its `Content-Type`.
+    pub content_type: String,
+    /// Its text: a template.
+    pub text: String,
+}
+
+/// A GraphQL operation; sent as `{"query", "variables"}`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GraphQl {
+    /// The document, without templates.
+    pub query: String,
+    /// Variables: a template tree.
+    #[serde(default)]
+    pub variables: Map<String, Value>,
+}
+
+/// Encoding of a request body.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BodyKind {
+    /// `application/json`
+    #[default]
+    Json,
+    /// `application/x-www-form-urlencoded`, nested keys in brackets.
+    Form,
+    /// `multipart/form-data`
+    Multipart,
+}
+
+/// HTTP method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// GET
+    Get,
+    /// POST
+    Post,
+    /// PUT
+    Put,
+    /// PATCH
+    Patch,
+    /// DELETE
+    Delete,
+    /// HEAD
+    Head,
+}
+
+/// One of several requests of a tool.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Name under which later templates see the answer.
+    pub id: String,
+    /// Expression: the step is left out when it is false.
+    #[serde(default)]
+    pub when: Option<String>,
+    /// Expression that gives a list: one request per element, which templates
+    /// see as `item`; the answer is then the list of answers, in order.
+    #[serde(default)]
+    pub for_each: Option<String>,
+    /// The request. Its arguments go nowhere by themselves.
+    pub request: Request,
+    /// How the answer is read.
+    #[serde(default)]
+    pub response: ResponseRule,
+}
+
+/// How an answer becomes `data`, `error` and `successful`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResponseRule {
+    /// The answer is a failure unless this pointer holds a true value.
+    pub ok: Option<String>,
+    /// The answer is a failure when this pointer holds something non-empty.
+    pub fail_if: Option<String>,
+    /// Pointers to the error text, first match wins.
+    pub error: Vec<String>,
+    /// Pointer to the part of the answer that becomes `data`.
+    pub pick: Option<String>,
+    /// Key under which a result that is not an object is put.
+    pub wrap: Option<String>,
+    /// Schema of `data`, for the tool's output schema.
+    pub schema: Map2<Schema>,
+}

@@ -1,0 +1,211 @@
+//! JSON Schemas: the flat ones that models are shown, and the one that arguments are checked by.
+
+use serde_json::{Map, Value, json};
+
+use super::model::{Schema, SchemaType, Tool};
+
+/// Whom a schema is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// Models and SDKs: with titles, examples and `nullable`.
+    Model,
+    /// The validator: constraints only, `null` spelled as a type.
+    Validator,
+}
+
+/// Schema of a tool's arguments.
+pub(super) fn input(tool: &Tool, reader: Reader) -> Value {
+    let shown = || tool.params.0.iter().filter(|(_, param)| !param.hidden);
+    let properties: Map<String, Value> =
+        shown().map(|(name, param)| (name.clone(), one(&param.schema, name, reader))).collect();
+    let required: Vec<&str> =
+        shown().filter(|(_, param)| param.required).map(|(name, _)| name.as_str()).collect();
+    let mut schema = Map::new();
+    schema.insert("type".into(), "object".into());
+    if reader == Reader::Model {
+        schema.insert("title".into(), format!("{}Request", camel(&tool.slug)).into());
+    }
+    schema.insert("properties".into(), properties.into());
+    if !required.is_empty() {
+        schema.insert("required".into(), required.into());
+    }
+    schema.into()
+}
+
+/// Schema of `{data, error, successful}`.
+pub(super) fn output(tool: &Tool, data: &[(String, Schema)]) -> Value {
+    let properties: Map<String, Value> = data
+        .iter()
+        .map(|(name, schema)| (name.clone(), one(schema, name, Reader::Model)))
+        .collect();
+    json!({
+        "type": "object",
+        "title": format!("{}Response", camel(&tool.slug)),
+        "properties": {
+            "data": {
+                "type": "object",
+                "title": "Data",
+                "description": "What the tool gives.",
+                "properties": properties,
+                "additionalProperties": true,
+            },
+            "error": {
+                "type": "string",
+                "title": "Error",
+                "description": "What went wrong; null when the call succeeded.",
+                "nullable": true,
+                "default": null,
+            },
+            "successful": {
+                "type": "boolean",
+                "title": "Successful",
+                "description": "Whether the call succeeded.",
+            },
+        },
+        "required": ["data", "successful"],
+    })
+}
+
+fn one(schema: &Schema, name: &str, reader: Reader) -> Value {
+    let mut out = Map::new();
+    let model = reader == Reader::Model;
+    out.insert("type".into(), kind(schema, model));
+    if model {
+        let title = schema.title.clone().unwrap_or_else(|| title(name));
+        out.insert("title".into(), title.into());
+        if let Some(text) = &schema.description {
+            out.insert("description".into(), text.trim().into());
+        }
+        if let Some(value) = &schema.default {
+            out.insert("default".into(), value.clone());
+        }
+        if schema.nullable {
+            out.insert("nullable".into(), true.into());
+        }
+        if !schema.examples.is_empty() {
+            out.insert("examples".into(), schema.examples.clone().into());
+        }
+        if let Some(format) = &schema.format {
+            out.insert("format".into(), format.as_str().into());
+        }
+    }
+    if !schema.choices.is_empty() {
+        let mut choices = schema.choices.clone();
+        if schema.nullable && !model {
+            choices.push(Value::Null);
+        }
+        out.insert("enum".into(), choices.into());
+    }
+    if let Some(pattern) = &schema.pattern {
+        out.insert("pattern".into(), anchored(pattern).into());
+    }
+    for (key, value) in [("minimum", schema.minimum), ("maximum", schema.maximum)] {
+        if let Some(value) = value {
+            out.insert(key.into(), number(value));
+        }
+    }
+    for (key, value) in [
+        ("minLength", schema.min_length),
+        ("maxLength", schema.max_length),
+        ("minItems", schema.min_items),
+        ("maxItems", schema.max_items),
+    ] {
+        if let Some(value) = value {
+            out.insert(key.into(), value.into());
+        }
+    }
+    if let Some(items) = &schema.items {
+        out.insert("items".into(), one(items, &singular(name), reader));
+    }
+    if schema.kind == SchemaType::Object {
+        let properties: Map<String, Value> = schema
+            .properties
+            .0
+            .iter()
+            .map(|(name, inner)| (name.clone(), one(inner, name, reader)))
+            .collect();
+        out.insert("properties".into(), properties.into());
+        if !schema.required_properties.is_empty() {
+            out.insert("required".into(), schema.required_properties.clone().into());
+        }
+        if let Some(more) = schema.additional_properties {
+            out.insert("additionalProperties".into(), more.into());
+        }
+    }
+    out.into()
+}
+
+fn kind(schema: &Schema, model: bool) -> Value {
+    let name = type_name(schema.kind);
+    if schema.nullable && !model { json!([name, "null"]) } else { name.into() }
+}
+
+/// The JSON Schema name of a type.
+pub(super) fn type_name(kind: SchemaType) -> &'static str {
+    match kind {
+        SchemaType::String => "string",
+        SchemaType::Integer => "integer",
+        SchemaType::Number => "number",
+        SchemaType::Boolean => "boolean",
+        SchemaType::Array => "array",
+        SchemaType::Object => "object",
+    }
+}
+
+/// JSON Schema patterns match anywhere; the ones of the format match the whole text.
+pub(super) fn anchored(pattern: &str) -> String {
+    let inner = pattern.strip_prefix('^').unwrap_or(pattern);
+    let inner = match inner.strip_suffix('$') {
+        Some(rest) if !rest.ends_with('\\') => rest,
+        _ => inner,
+    };
+    if inner.contains('|') { format!("^(?:{inner})$") } else { format!("^{inner}$") }
+}
+
+fn number(value: f64) -> Value {
+    #[expect(clippy::cast_possible_truncation, reason = "whole and small")]
+    if value.fract() == 0.0 && value.abs() < 9e15 {
+        Value::from(value as i64)
+    } else {
+        Value::from(value)
+    }
+}
+
+/// `issue_number` and `issueNumber` as `Issue Number`.
+fn title(name: &str) -> String {
+    let mut out = String::new();
+    let mut start = true;
+    let mut lower_before = false;
+    for c in name.chars() {
+        if !c.is_alphanumeric() {
+            start = true;
+            continue;
+        }
+        if (start || (c.is_uppercase() && lower_before)) && !out.is_empty() {
+            out.push(' ');
+        }
+        if start {
+            out.extend(c.to_uppercase())
+        } else {
+            out.push(c)
+        }
+        lower_before = c.is_lowercase() || c.is_numeric();
+        start = false;
+    }
+    out
+}
+
+fn singular(name: &str) -> String {
+    name.strip_suffix('s').filter(|rest| rest.len() > 1).unwrap_or(name).to_owned()
+}
+
+/// `GITHUB_CREATE_ISSUE` as `GithubCreateIssue`.
+fn camel(slug: &str) -> String {
+    slug.split('_')
+        .map(|word| {
+            let mut chars = word.chars();
+            let head: String = chars.next().into_iter().collect();
+            format!("{head}{}", chars.as_str().to_lowercase())
+        })
+        .collect()
+}

@@ -1,0 +1,7 @@
+//! The real program: starting, stopping, and what the operator is told.
+
+mod database;
+mod download;
+mod private;
+mod process;
+mod refusals;

@@ -1,0 +1,12 @@
+//! The catalogue: definitions that load, schemas that models take, requests that render.
+
+mod documented_names;
+mod loading;
+
+use patchbay::catalog::Catalog;
+use patchbay::config::Providers;
+
+/// The built-in definitions.
+fn built_in() -> Catalog {
+    Catalog::load(None, &Providers::default()).unwrap_or_else(|e| panic!("{e}"))
+}

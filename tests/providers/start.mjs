@@ -1,0 +1,134 @@
+// Starts every provider that the acceptance tests use, on free loopback ports. Ends by a signal, or
+// when the process that started it is gone.
+//
+//   node start.mjs --callback <redirect URI of the server under test> --out <folder>
+//
+// Writes to the folder: providers.yaml (PATCHBAY_PROVIDERS_FILE), env (shell variables with the
+// addresses) and logs; prints "ready" when all of them answer.
+import { spawn } from 'node:child_process';
+import { createWriteStream, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { startAcme } from './acme.mjs';
+import { startHackerNews } from './hackernews.mjs';
+
+const { values: options } = parseArgs({
+  options: { callback: { type: 'string' }, out: { type: 'string' } },
+});
+const here = import.meta.dirname;
+mkdirSync(options.out, { recursive: true });
+
+// Ports in a row, as the emulators want them. They are free now; nothing else here asks for them.
+async function freeRow(count) {
+  for (;;) {
+    const first = 20000 + Math.floor(Math.random() * 20000);
+    const held = [];
+    try {
+      for (let port = first; port < first + count; port += 1) {
+        held.push(await new Promise((resolve, reject) => {
+          const server = createServer().once('error', reject);
+          server.listen(port, '127.0.0.1', () => resolve(server));
+        }));
+      }
+      return first;
+    } catch {
+      // taken: another row
+    } finally {
+      await Promise.all(held.map((server) => new Promise((done) => server.close(done))));
+    }
+  }
+}
+
+const services = ['github', 'google', 'slack', 'linear', 'stripe'];
+const first = await freeRow(services.length);
+const at = Object.fromEntries(services.map((name, i) => [name, `http://127.0.0.1:${first + i}`]));
+
+const seed = readFileSync(join(here, 'emulate.yaml'), 'utf8').replaceAll('{callback}', options.callback);
+writeFileSync(join(options.out, 'emulate.yaml'), seed);
+const log = createWriteStream(join(options.out, 'emulate.log'));
+const emulate = spawn(process.execPath, [
+  join(here, 'node_modules/emulate/dist/index.js'), 'start', '--port', String(first),
+  '--service', services.join(','), '--seed', join(options.out, 'emulate.yaml'),
+], { stdio: ['ignore', 'pipe', 'pipe'] });
+emulate.stdout.pipe(log);
+emulate.stderr.pipe(log);
+
+let ending = false;
+function end(code) {
+  if (ending) return;
+  ending = true;
+  emulate.kill();
+  process.exit(code);
+}
+emulate.on('exit', (code) => {
+  if (!ending) console.error(`emulate ended with ${code}: see ${join(options.out, 'emulate.log')}`);
+  end(1);
+});
+process.on('SIGTERM', () => end(0));
+process.on('SIGINT', () => end(0));
+const parent = process.ppid;
+setInterval(() => process.ppid === parent || end(0), 1000).unref();
+
+const acme = await startAcme(options.callback, join(options.out, 'acme.log'));
+const hackernews = await startHackerNews();
+
+// Google's authorization, tokens and APIs have hosts of their own; the emulator has one for all.
+const google = (base) => ({
+  base_url: base,
+  authorize_url: `${at.google}/o/oauth2/v2/auth`,
+  token_url: `${at.google}/oauth2/token`,
+  revoke_url: `${at.google}/oauth2/revoke`,
+  managed: { client_id: 'google-client', client_secret: 'google-secret' },
+});
+const providers = {
+  github: {
+    base_url: at.github,
+    authorize_url: `${at.github}/login/oauth/authorize`,
+    token_url: `${at.github}/login/oauth/access_token`,
+    managed: { client_id: 'github-client', client_secret: 'github-secret' },
+  },
+  gmail: google(at.google),
+  googlecalendar: google(`${at.google}/calendar/v3`),
+  slack: {
+    base_url: `${at.slack}/api`,
+    authorize_url: `${at.slack}/oauth/v2/authorize`,
+    token_url: `${at.slack}/api/oauth.v2.access`,
+    managed: { client_id: 'slack-client', client_secret: 'slack-secret' },
+  },
+  linear: {
+    base_url: at.linear,
+    authorize_url: `${at.linear}/oauth/authorize`,
+    token_url: `${at.linear}/oauth/token`,
+    revoke_url: `${at.linear}/oauth/revoke`,
+    managed: { client_id: 'linear-client', client_secret: 'linear-secret' },
+  },
+  stripe: { base_url: at.stripe },
+  hackernews: { base_url: hackernews },
+  acme: {
+    base_url: acme,
+    authorize_url: `${acme}/oauth/auth`,
+    token_url: `${acme}/oauth/token`,
+    revoke_url: `${acme}/oauth/token/revocation`,
+    managed: { client_id: 'acme-managed', client_secret: 'acme-managed-secret' },
+  },
+};
+writeFileSync(join(options.out, 'providers.yaml'), JSON.stringify(providers, null, 2)); // JSON is YAML
+writeFileSync(join(options.out, 'env'), [
+  ...Object.entries({ ...at, acme, hackernews }).map(([name, url]) => `export ${name.toUpperCase()}_URL=${url}`),
+  '',
+].join('\n'));
+
+for (let tries = 0; ; tries += 1) {
+  try {
+    await Promise.all(Object.values(at).map((url) => fetch(url)));
+    break;
+  } catch (error) {
+    if (tries > 300) {
+      console.error(`the emulators do not answer: ${error}`);
+      end(1);
+    }
+    await new Promise((done) => setTimeout(done, 100));
+  }
+}
+console.log('ready');

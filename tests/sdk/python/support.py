@@ -1,0 +1,117 @@
+"""Shared pieces: an audit of the hosts contacted, a person with a browser, and waiting."""
+
+import html.parser
+import ipaddress
+import sys
+import time
+import urllib.parse
+
+import httpx
+
+# --- hosts contacted -----------------------------------------------------------------------------
+
+foreign: list[str] = []
+
+
+def _is_loopback(host) -> bool:
+    if host in (None, "", b"", "localhost", b"localhost"):
+        return True
+    if isinstance(host, bytes):
+        host = host.decode()
+    try:
+        return ipaddress.ip_address(host.split("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _audit(event: str, args: tuple) -> None:
+    if event == "socket.getaddrinfo":
+        host = args[0]
+    elif event in ("socket.connect", "socket.sendto") and isinstance(args[1], tuple):
+        host = args[1][0]
+    elif event in ("socket.gethostbyname", "socket.gethostbyaddr"):
+        host = args[0]
+    else:
+        return
+    if not _is_loopback(host):
+        foreign.append(f"{event} {host!r}")
+        raise ConnectionRefusedError(f"the tests may not contact {host!r}")
+
+
+def watch_hosts() -> None:
+    """From here on, every host that this process looks up or connects to is loopback, or it is
+    recorded and refused. The interpreter reports these events itself, so no library escapes."""
+    sys.addaudithook(_audit)
+
+
+# --- a person with a browser ---------------------------------------------------------------------
+
+
+class _FirstForm(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.action, self.fields, self.buttons, self._in, self._done = None, {}, [], False, False
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if tag == "form" and not self._done:
+            self._in, self.action = True, attrs.get("action", "")
+        elif self._in and tag == "input" and attrs.get("name"):
+            self.fields[attrs["name"]] = attrs.get("value", "")
+        elif self._in and tag == "button" and attrs.get("name"):
+            self.buttons.append((attrs["name"], attrs.get("value", "")))
+
+    def handle_endtag(self, tag):
+        if tag == "form" and self._in:
+            self._in, self._done = False, True
+
+
+class Browser:
+    """Follows redirects and submits the first form of each page, until it is sent to a host that
+    is not among the servers of the tests: there it stops and returns the address."""
+
+    def __init__(self, **fill):
+        self.fill = fill
+        self.http = httpx.Client(follow_redirects=False, timeout=30)
+        self.visited: list[str] = []
+        self.page = ""
+
+    def go(self, url: str, deny: bool = False, submit: bool = True) -> str:
+        method, data = "GET", None
+        for _ in range(20):
+            parts = urllib.parse.urlsplit(url)
+            self.visited.append(url)
+            if not _is_loopback(parts.hostname) or parts.path == "/landing":
+                return url
+            answer = self.http.request(method, url, data=data)
+            if answer.is_redirect:
+                url, method, data = urllib.parse.urljoin(url, answer.headers["location"]), "GET", None
+                continue
+            self.page = answer.text
+            form = _FirstForm()
+            form.feed(answer.text)
+            if form.action is None or not submit:
+                return url
+            data = {k: self.fill.get(k, v) for k, v in form.fields.items()}
+            names = [value for _, value in form.buttons]
+            if deny and "cancel" in names:
+                data["action"] = "cancel"
+            elif form.buttons:
+                data[form.buttons[0][0]] = form.buttons[0][1]
+            url, method = urllib.parse.urljoin(url, form.action or url), "POST"
+        raise AssertionError(f"no end of redirects: {self.visited}")
+
+
+def query_of(url: str) -> dict[str, str]:
+    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query, keep_blank_values=True))
+
+
+def until(what, seconds: float = 20):
+    """Polls until `what` gives something true, and returns it."""
+    end = time.monotonic() + seconds
+    while True:
+        value = what()
+        if value:
+            return value
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.1)

@@ -32,3 +32,20 @@ pub enum CommonErrors {
     #[response(status = 503)]
     Unavailable(#[to_schema] ErrorBody),
 }
+
+/// What an operation that contacts somebody may answer besides.
+#[derive(IntoResponses)]
+pub enum OutboundErrors {
+    /// Valid, but it cannot be done.
+    #[response(status = 422)]
+    Unprocessable(#[to_schema] ErrorBody),
+    /// This server is not set up for it; the suggested fix says how.
+    #[response(status = 501)]
+    NotImplemented(#[to_schema] ErrorBody),
+    /// The other side gave no usable answer.
+    #[response(status = 502)]
+    BadGateway(#[to_schema] ErrorBody),
+    /// The other side did not answer in time.
+    #[response(status = 504)]
+    GatewayTimeout(#[to_schema] ErrorBody),
+}

@@ -1,5 +1,6 @@
 //! Starting and stopping the server.
 
+mod accept;
 mod banner;
 mod bootstrap;
 mod data_dir;
@@ -7,12 +8,10 @@ mod embedded;
 pub mod health;
 mod signals;
 
-use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::serve::ListenerExt;
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
@@ -25,9 +24,7 @@ use data_dir::DataDir;
 use embedded::Embedded;
 use signals::Signals;
 
-/// How long requests may still take when the server is told to stop.
-const REQUESTS_END: Duration = Duration::from_secs(20);
-/// How long queued log rows may take to be written after that.
+/// How long queued log rows may take to be written at the end.
 const QUEUES_END: Duration = Duration::from_secs(20);
 
 /// Runs the server until it is told to stop.
@@ -120,15 +117,16 @@ async fn run(
             return Err(error);
         }
     };
+    crate::worker::start(&app);
     warn_about_plain_http(&app.config);
     banner::print(&app.config, &first.keys);
-    let served = accept(api::router(app.clone()), listener, signals).await;
+    accept::serve(api::router(app.clone()), listener, &signals.stop).await;
     if tokio::time::timeout(QUEUES_END, app.shut_down()).await.is_err() {
         tracing::error!("gave up on background work that did not end in time");
     }
     let _ = tokio::time::timeout(Duration::from_secs(5), pool.close()).await;
     tracing::info!("stopped");
-    served
+    Ok(())
 }
 
 /// Newer clients send a key over plain HTTP to this machine only.
@@ -160,32 +158,4 @@ async fn prepare(
     db::migrate(&pool).await.context("cannot bring the database schema up to date")?;
     let first = bootstrap::run(&config, data_dir, &pool).await?;
     Ok((config, pool, first))
-}
-
-/// Serves until the first signal, then lets requests end.
-async fn accept(
-    router: axum::Router,
-    listener: TcpListener,
-    signals: &Signals,
-) -> anyhow::Result<()> {
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY");
-        }
-    });
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service)
-        .with_graceful_shutdown(signals.stop.clone().cancelled_owned());
-    let deadline = async {
-        signals.stop.cancelled().await;
-        tracing::info!("stopping; requests under way may end");
-        tokio::time::sleep(REQUESTS_END).await;
-    };
-    tokio::select! {
-        served = serving.into_future() => served.context("the server stopped accepting"),
-        () = deadline => {
-            tracing::warn!("requests under way were cut off");
-            Ok(())
-        }
-    }
 }

@@ -85,7 +85,7 @@ fn compact(value: &Value) -> Result<Value, Error> {
                     kept.push((key, item));
                 }
             }
-            Ok(kept.into_iter().collect())
+            Ok(Value::from_pairs(kept))
         }
         ValueKind::None | ValueKind::Undefined => Ok(().into()),
         _ => Ok(value.try_iter()?.filter(|item| !is_none(item)).collect::<Vec<_>>().into()),
@@ -98,7 +98,7 @@ fn objects(value: &Value, key: &str) -> Result<Value, Error> {
         return Ok(().into());
     }
     let list: Vec<Value> =
-        value.try_iter()?.map(|item| Value::from_iter([(key.to_owned(), item)])).collect();
+        value.try_iter()?.map(|item| Value::from_pairs([(key.to_owned(), item)])).collect();
     Ok(list.into())
 }
 

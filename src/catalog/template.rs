@@ -92,7 +92,7 @@ impl<'a> Names<'a> {
             let filled = declared
                 .iter()
                 .map(|(name, _)| (name.clone(), args.get(name).map_or(().into(), value)));
-            all.push(("args".into(), minijinja::Value::from_iter(filled)));
+            all.push(("args".into(), minijinja::Value::from_pairs(filled)));
         }
         for (name, fields) in &self.roots {
             all.push(((*name).into(), minijinja::Value::from(minijinja::value::Serde(fields))));
@@ -101,7 +101,7 @@ impl<'a> Names<'a> {
             all.push(("item".into(), value(item)));
         }
         all.extend(self.steps.into_iter().flatten().map(|(id, v)| (id.clone(), value(v))));
-        all.into_iter().collect()
+        minijinja::Value::from_pairs(all)
     }
 }
 

@@ -1,5 +1,9 @@
 //! The API itself: one file per resource.
 
+mod auth_configs;
+mod connected_accounts;
+mod execute;
+mod files;
 mod orgs;
 mod scopes;
 mod session;
@@ -15,9 +19,13 @@ use crate::app::AppState;
 /// Everything below `/api/v3` and `/api/v3.1`.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
+        .merge(auth_configs::router())
+        .merge(connected_accounts::router())
         .merge(orgs::router())
         .merge(session::router())
         .merge(toolkits::router())
         .merge(tools::router())
         .merge(scopes::router())
+        .merge(execute::router())
+        .merge(files::router())
 }

@@ -7,15 +7,24 @@ use std::process::Stdio;
 use anyhow::{Context, bail};
 use tokio::process::Command;
 
+/// Folder of the private database in the data directory.
+const HOME: &str = "postgresql";
+
 /// The user; none when it is the server's own.
 #[derive(Debug, Clone, Copy)]
 pub struct Account(Option<(u32, u32)>);
 
 impl Account {
-    /// The server's own user, or for root `postgres`, else `nobody`.
-    pub async fn choose() -> anyhow::Result<Self> {
+    /// The server's own user, or for root the owner of what is there, else `postgres`, else
+    /// `nobody`.
+    pub async fn choose(data_dir: &Path) -> anyhow::Result<Self> {
         if !rustix::process::geteuid().is_root() {
             return Ok(Self(None));
+        }
+        if let Ok(found) = std::fs::metadata(data_dir.join(HOME))
+            && found.uid() != 0
+        {
+            return Ok(Self(Some((found.uid(), found.gid()))));
         }
         for name in ["postgres", "_postgres", "nobody"] {
             if let (Some(uid), Some(gid)) = (id("-u", name).await, id("-g", name).await)
@@ -109,7 +118,7 @@ async fn id(which: &str, name: &str) -> Option<u32> {
 /// get there (a data directory of root below a closed folder), that is a link to a folder of its
 /// own under `/var/lib`.
 pub async fn home(account: Account, data_dir: &Path) -> anyhow::Result<PathBuf> {
-    let home = data_dir.join("postgresql");
+    let home = data_dir.join(HOME);
     if !account.is_other() {
         account.private_dir(&home)?;
         return Ok(home);

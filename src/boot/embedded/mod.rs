@@ -35,8 +35,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Names the socket file; nothing listens on the port.
 const PORT: u16 = 5432;
 
-/// A running private database.
-#[derive(Debug)]
+/// A running private database. No `Debug`: the options hold the password.
 pub struct Embedded {
     options: PgConnectOptions,
     stop: CancellationToken,
@@ -44,7 +43,6 @@ pub struct Embedded {
 }
 
 /// What it takes to start the server, again if need be.
-#[derive(Debug)]
 struct Plan {
     layout: Layout,
     binaries: Binaries,
@@ -103,8 +101,10 @@ impl Embedded {
 
     /// Everything up to the running process.
     async fn prepare(config: &Config, data_dir: &DataDir) -> anyhow::Result<Plan> {
-        let account = Account::choose().await?;
-        let home = account::home(account, data_dir.path()).await?;
+        // Without links, so that the same place always has the same name.
+        let place = data_dir.path().canonicalize()?;
+        let account = Account::choose(&place).await?;
+        let home = account::home(account, &place).await?;
         let layout = Layout {
             account,
             cluster: home.join("cluster"),

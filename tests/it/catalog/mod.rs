@@ -1,7 +1,10 @@
 //! The catalogue: definitions that load, schemas that models take, requests that render.
 
 mod documented_names;
+mod gate;
 mod loading;
+mod rendering;
+mod samples;
 
 use patchbay::catalog::Catalog;
 use patchbay::config::Providers;

@@ -1,0 +1,83 @@
+//! The accept loop: what stands between the socket and the router.
+//!
+//! It is ours because a client that is slow with its request head must not hold a connection
+//! for ever, and because an end must come also when a request does not.
+
+use std::convert::Infallible;
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+/// Longest time for a request head, and for an idle connection: longer than clients keep theirs,
+/// so that it is they who close.
+const HEAD: Duration = Duration::from_secs(75);
+/// How long requests may still take when the server is told to stop.
+const REQUESTS_END: Duration = Duration::from_secs(20);
+/// Before the next attempt when there are no more files to open.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves until `stop`, then lets requests under way end.
+pub async fn serve(router: Router, listener: TcpListener, stop: &CancellationToken) {
+    let connections = GracefulShutdown::new();
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) if is_the_clients(&error) => continue,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY");
+        }
+        let router = router.clone();
+        let service = service_fn(move |request: Request<Incoming>| answer(&router, request));
+        let connection = http.serve_connection(TokioIo::new(stream), service);
+        let connection = connections.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection");
+            }
+        });
+    }
+    drop(listener);
+    tracing::info!(connections = connections.count(), "stopping; requests under way may end");
+    if tokio::time::timeout(REQUESTS_END, connections.shutdown()).await.is_err() {
+        tracing::warn!("requests under way were cut off");
+    }
+}
+
+/// A router is always ready, so it can be called at once.
+fn answer(
+    router: &Router,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response, Infallible>> + Send + use<> {
+    router.clone().call(request)
+}
+
+/// Errors of one connection, which say nothing about the next.
+fn is_the_clients(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset
+    )
+}

@@ -81,7 +81,7 @@ impl TestDatabase {
         let create = format!("create database {name} template template0");
         sqlx::query(AssertSqlSafe(create)).execute(&mut admin).await.unwrap();
         admin.close().await.unwrap();
-        Self { options: maintenance().database(&name), name }
+        Self { options: maintenance().database(&name), name: Some(name) }
     }
 
     /// Its URL, as an operator would write it.

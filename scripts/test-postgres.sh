@@ -43,7 +43,9 @@ test_postgres_start() {
         flock 9
         if [ -f "$test_postgres_dir/data/postmaster.pid" ] &&
             test_postgres_as "$bin/pg_ctl" -D "$test_postgres_dir/data" status >/dev/null 2>&1; then
-            exit 0
+            [ ! -S "$test_postgres_dir/.s.PGSQL.5432" ] || exit 0
+            # Somebody cleaned up temporary files: without its socket it is of no use.
+            test_postgres_as "$bin/pg_ctl" -D "$test_postgres_dir/data" -m immediate stop >/dev/null
         fi
         rm -rf "$test_postgres_dir"
         mkdir -p "$test_postgres_dir"

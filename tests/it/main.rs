@@ -8,6 +8,7 @@ mod boot;
 mod cache;
 mod catalog;
 mod connect;
+mod database_restart;
 mod limits;
 mod logbook;
 mod net;

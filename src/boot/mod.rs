@@ -117,6 +117,7 @@ async fn run(
             return Err(error);
         }
     };
+    crate::worker::start(&app);
     warn_about_plain_http(&app.config);
     banner::print(&app.config, &first.keys);
     accept::serve(api::router(app.clone()), listener, &signals.stop).await;

@@ -9,6 +9,7 @@
 //! A fill that began before an invalidation must not store what it read: every fill
 //! carries the generation at which it began and is dropped when that has moved on.
 
+mod flight;
 mod listen;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::domain::project::ProjectConfig;
 use crate::error::Result;
 use crate::vault::{Vault, hash_token};
 
+pub use flight::{Flight, Flights};
 pub use listen::listen;
 
 /// Longest time that an entry is believed without a look at the database.
@@ -56,6 +58,8 @@ pub struct Cache {
     auth_configs: Lru<(ProjectId, AuthConfigId), Entry<AuthConfig>>,
     accounts: Lru<(ProjectId, AccountId), Entry<Account>>,
     defaults: Lru<UserKey, Entry<AccountId>>,
+    /// Refreshes in progress on this replica.
+    pub flights: Flights,
 }
 
 impl std::fmt::Debug for Cache {
@@ -75,6 +79,7 @@ impl Cache {
             auth_configs: Lru::new(10_000),
             accounts: Lru::new(50_000),
             defaults: Lru::new(50_000),
+            flights: Flights::default(),
         }
     }
 

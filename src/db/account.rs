@@ -205,7 +205,8 @@ pub async fn update_state(
     let done = sqlx::query(
         "update connected_account set status = $4, status_reason = $5, state = $6,
             state_version = state_version + 1, token_expires_at = $7, attempt_expires_at = $8,
-            callback_url = $9, flow = $10, updated_at = now()
+            callback_url = $9, flow = $10, updated_at = now(), refresh_claim = null,
+            refresh_claimed_until = null
          where project_id = $1 and id = $2 and state_version = $3 and deleted_at is null",
     )
     .bind(&row.project_id)
@@ -340,6 +341,88 @@ pub async fn expire_attempts(
     )
     .bind(reason)
     .bind(limit)
+    .fetch_all(db)
+    .await
+}
+
+/// Claims an account for one refresh, for some seconds. False when somebody else has it, or the
+/// state is no longer `state_version`.
+pub async fn claim_refresh(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    id: &AccountId,
+    state_version: i64,
+    claim: &str,
+    seconds: i32,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "update connected_account set refresh_claim = $4,
+            refresh_claimed_until = now() + make_interval(secs => $5)
+         where project_id = $1 and id = $2 and state_version = $3 and deleted_at is null
+            and (refresh_claimed_until is null or refresh_claimed_until < now())",
+    )
+    .bind(project_id)
+    .bind(id)
+    .bind(state_version)
+    .bind(claim)
+    .bind(f64::from(seconds))
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Gives a claim back before its time.
+pub async fn release_refresh(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    id: &AccountId,
+    claim: &str,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "update connected_account set refresh_claim = null, refresh_claimed_until = null
+         where project_id = $1 and id = $2 and refresh_claim = $3",
+    )
+    .bind(project_id)
+    .bind(id)
+    .bind(claim)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Whether another account of the user and toolkit has the alias.
+pub async fn alias_taken(
+    db: impl PgExecutor<'_>,
+    row: (&ProjectId, &AccountId),
+    user_id: &str,
+    toolkit_slug: &str,
+    alias: &str,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "select exists (select from connected_account where project_id = $1 and id <> $2
+            and user_id = $3 and toolkit_slug = $4 and alias = $5 and deleted_at is null)",
+    )
+    .bind(row.0)
+    .bind(row.1)
+    .bind(user_id)
+    .bind(toolkit_slug)
+    .bind(alias)
+    .fetch_one(db)
+    .await
+}
+
+/// The accounts of an auth config.
+pub async fn of_config(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    auth_config_id: &AuthConfigId,
+) -> sqlx::Result<Vec<AccountRow>> {
+    sqlx::query_as(
+        "select * from connected_account
+         where project_id = $1 and auth_config_id = $2 and deleted_at is null",
+    )
+    .bind(project_id)
+    .bind(auth_config_id)
     .fetch_all(db)
     .await
 }

@@ -76,6 +76,23 @@ pub async fn consume(
     Ok(done.rows_affected() == 1)
 }
 
+/// Marks every token of an account as used: its attempt to connect is over.
+pub async fn consume_all(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    account_id: &AccountId,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "update connect_token set consumed_at = now()
+         where project_id = $1 and account_id = $2 and consumed_at is null",
+    )
+    .bind(project_id)
+    .bind(account_id)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Forgets tokens that ended more than a day ago.
 pub async fn delete_ended(db: impl PgExecutor<'_>) -> sqlx::Result<u64> {
     let done = sqlx::query("delete from connect_token where expires_at < now() - interval '1 day'")

@@ -84,6 +84,10 @@ codes! {
     LINK_NOT_FOUND = 1600 "Link_NotFound" NOT_FOUND None;
     /// A link token past its time.
     LINK_EXPIRED = 1601 "Link_Expired" GONE None;
+    /// A link token that has done its work.
+    LINK_USED = 1602 "Link_Used" GONE None;
+    /// An OAuth state that is forged, used or past its time.
+    STATE_INVALID = 1603 "Link_StateInvalid" BAD_REQUEST None;
     /// Unknown file, or a link past its time.
     FILE_NOT_FOUND = 1700 "File_NotFound" NOT_FOUND None;
     /// Unknown connected account.
@@ -98,6 +102,8 @@ codes! {
     ACCOUNT_MISMATCH = 1804 "ConnectedAccount_Mismatch" BAD_REQUEST None;
     /// The provider refused to refresh.
     REFRESH_FAILED = 1805 "ConnectedAccount_RefreshFailed" BAD_REQUEST None;
+    /// The provider could not be asked for a new token.
+    REFRESH_UNAVAILABLE = 1806 "ConnectedAccount_RefreshUnavailable" SERVICE_UNAVAILABLE Some(true);
     /// Unknown execution log.
     LOG_NOT_FOUND = 1900 "Log_NotFound" NOT_FOUND None;
     /// The tool ran, but its log row is not committed (only where answers wait for that).

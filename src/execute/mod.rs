@@ -1,91 +1,38 @@
 //! Executing a tool: arguments, account, credentials, request, answer, log.
+//!
+//! | module | knows |
+//! |---|---|
+//! | `access`, `params` | whose credentials are used, and which the caller brings along |
+//! | `exchange` | one request: credentials, second try after a 401 |
+//! | `steps`, `response` | the requests of a tool, and what their answers mean |
+//! | `builtin` | functions of the server that contact nobody |
+//! | `proxy` | requests of the caller's own |
+//! | `record`, `redact` | the log row, without secrets |
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
+mod access;
+mod builtin;
+mod exchange;
+mod params;
+mod proxy;
+mod record;
+mod redact;
+mod response;
+mod steps;
+mod types;
+
+use serde_json::json;
 
 use crate::app::App;
+use crate::catalog::{Tool, Toolkit};
 use crate::domain::connection::Project;
 use crate::error::{Error, Result, codes};
+use access::{Access, Wanted};
+use exchange::Exchange;
+use record::Record;
+use steps::{Outcome, Run};
 
-/// One call of `tools/execute`.
-#[derive(Debug, Clone, Default)]
-pub struct ExecuteRequest {
-    /// Tool slug or alias.
-    pub tool_slug: String,
-    /// Arguments as they came.
-    pub arguments: Map<String, Value>,
-    /// The account to use.
-    pub connected_account_id: Option<String>,
-    /// The user whose account is used.
-    pub user_id: Option<String>,
-    /// Version; unset, `00000000_00` and `latest` mean the newest.
-    pub version: Option<String>,
-    /// `custom_auth_params`
-    pub custom_auth_params: Option<CustomAuthParams>,
-    /// `custom_connection_data`
-    pub custom_connection_data: Option<CustomConnectionData>,
-}
-
-/// Credentials of the caller's own, instead of an account's.
-#[derive(Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct CustomAuthParams {
-    /// Another root.
-    pub base_url: Option<String>,
-    /// Headers and query parameters.
-    pub parameters: Vec<CustomAuthParam>,
-    /// Body keys.
-    pub body: Option<Map<String, Value>>,
-}
-
-/// One header or query parameter.
-#[derive(Clone, Deserialize)]
-pub struct CustomAuthParam {
-    /// Name.
-    pub name: String,
-    /// `header` or `query`.
-    #[serde(rename = "in")]
-    pub location: String,
-    /// Text or number.
-    pub value: Value,
-}
-
-/// A connection state of the caller's own.
-#[derive(Clone, Deserialize)]
-pub struct CustomConnectionData {
-    /// Scheme.
-    #[serde(rename = "authScheme", alias = "auth_scheme")]
-    pub auth_scheme: crate::domain::scheme::AuthSchemeKind,
-    /// Toolkit; must be the tool's.
-    #[serde(rename = "toolkitSlug", alias = "toolkit_slug")]
-    pub toolkit_slug: String,
-    /// Fields.
-    pub val: Map<String, Value>,
-}
-
-macro_rules! opaque_debug {
-    ($($name:ident),*) => {$(
-        impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(stringify!($name))
-            }
-        }
-    )*};
-}
-opaque_debug!(CustomAuthParams, CustomAuthParam, CustomConnectionData);
-
-/// What an execution came to.
-#[derive(Debug, Clone)]
-pub struct ExecuteOutcome {
-    /// Always an object.
-    pub data: Map<String, Value>,
-    /// None on success.
-    pub error: Option<String>,
-    /// Outcome.
-    pub successful: bool,
-    /// Id of the log row.
-    pub log_id: String,
-}
+pub use proxy::{fetch_binary, proxy};
+pub use types::*;
 
 /// Executes a tool for a project.
 ///
@@ -93,51 +40,107 @@ pub struct ExecuteOutcome {
 /// Everything that is the caller's fault, before anything was sent. What the provider
 /// answers, or does not answer, is an outcome with `successful: false`.
 pub async fn execute(
-    _app: &App,
-    _project: &Project,
+    app: &App,
+    project: &Project,
     request: ExecuteRequest,
 ) -> Result<ExecuteOutcome> {
-    Err(Error::not_found(codes::TOOL_NOT_FOUND, "Tool", &request.tool_slug))
+    let Some((toolkit, tool)) = app.catalog.tool(&request.tool_slug) else {
+        return Err(unknown_tool(app, &request.tool_slug));
+    };
+    let version = toolkit.version(request.version.as_deref())?;
+    let mut record = Record::begin(app, project, "tool");
+    record.set(|row| {
+        row.tool_slug.clone_from(&tool.def.slug);
+        row.toolkit_slug.clone_from(&toolkit.file.slug);
+        row.toolkit_version = version.to_owned();
+        row.user_id.clone_from(&request.user_id);
+        row.account_id.clone_from(&request.connected_account_id);
+    });
+    match &request.custom_auth_params {
+        None => record.request(&json!({"arguments": request.arguments})),
+        Some(params) => {
+            params.add_secrets(&mut record.secrets);
+            record.request(&json!({
+                "arguments": request.arguments,
+                "custom_auth_params": params.described(),
+            }));
+        }
+    }
+    match run(app, project, toolkit, tool, request, &mut record).await {
+        Err(error) => Err(record.refused(error).await),
+        Ok(outcome) => {
+            let (data, error) = match outcome {
+                Ok(data) => (data, None),
+                Err(failure) => (failure.data, Some(record.secrets.clean(failure.error))),
+            };
+            record.response(&data);
+            let log_id = record.id();
+            record.finish(error.as_deref()).await?;
+            Ok(ExecuteOutcome { data, successful: error.is_none(), error, log_id })
+        }
+    }
 }
 
-/// One call of `tools/execute/proxy`.
-#[derive(Debug, Clone, Default)]
-pub struct ProxyRequest {
-    /// Absolute URL or path below the toolkit's base URL.
-    pub endpoint: String,
-    /// GET, POST, PUT, DELETE, PATCH or HEAD.
-    pub method: String,
-    /// JSON body.
-    pub body: Option<Value>,
-    /// Bytes to send instead, with their media type.
-    pub binary: Option<(Vec<u8>, String)>,
-    /// Name, value; headers.
-    pub headers: Vec<(String, String)>,
-    /// Name, value; query.
-    pub query: Vec<(String, String)>,
-    /// The account to use.
-    pub connected_account_id: Option<String>,
-    /// Instead of an account.
-    pub custom_connection_data: Option<CustomConnectionData>,
+async fn run(
+    app: &App,
+    project: &Project,
+    toolkit: &Toolkit,
+    tool: &Tool,
+    request: ExecuteRequest,
+    record: &mut Record<'_>,
+) -> Result<Outcome> {
+    let args = tool.check_arguments(request.arguments).map_err(|problems| {
+        Error::invalid(format!("Invalid arguments for {}", tool.def.slug), problems)
+            .fix("Correct the arguments as the tool's input schema says and call again")
+    })?;
+    if let Some(name) = tool.builtin() {
+        return builtin::run(app, project, name, &args).await;
+    }
+    let params = request.custom_auth_params;
+    if let Some(params) = &params {
+        let own =
+            request.connected_account_id.is_some() || request.custom_connection_data.is_some();
+        params.check(own)?;
+    }
+    let wanted = Wanted {
+        account_id: request.connected_account_id.as_deref(),
+        user_id: request.user_id.as_deref(),
+        params: params.as_ref(),
+        data: request.custom_connection_data,
+    };
+    let access = access::choose(app, project, toolkit, wanted).await?;
+    note_access(record, &access);
+    if let Access::Account(_, config) = &access {
+        access::check_restriction(&app.catalog, config, tool)?;
+    }
+    let exchange = Exchange::begin(app, toolkit, access, params.as_ref()).await?;
+    record.secrets = exchange.secrets().as_ref().clone();
+    let run = Run { app, project: &project.id, toolkit, tool, exchange: &exchange };
+    let outcome = run.all(&args).await;
+    note_exchange(record, &exchange);
+    outcome
 }
 
-/// Answer of a proxy call.
-#[derive(Debug, Clone)]
-pub struct ProxyOutcome {
-    /// The provider's status.
-    pub status: u16,
-    /// JSON or text.
-    pub data: Value,
-    /// The provider's headers, lower case.
-    pub headers: Map<String, Value>,
-    /// A file, when the answer is neither JSON nor text.
-    pub binary: Option<(crate::storage::StoredFile, String, usize)>,
+fn note_access(record: &mut Record<'_>, access: &Access) {
+    if let Access::Account(account, config) = access {
+        record.set(|row| {
+            row.user_id = Some(account.user_id.clone());
+            row.account_id = Some(account.id.as_str().to_owned());
+            row.auth_config_id = Some(config.id.as_str().to_owned());
+        });
+    }
 }
 
-/// Sends a request of the caller's own with an account's credentials.
-///
-/// # Errors
-/// The caller's faults; `BAD_GATEWAY` and `GATEWAY_TIMEOUT` when the provider gave no answer.
-pub async fn proxy(_app: &App, _project: &Project, _request: ProxyRequest) -> Result<ProxyOutcome> {
-    Err(Error::new(codes::NOT_IMPLEMENTED, "proxy"))
+fn note_exchange(record: &mut Record<'_>, exchange: &Exchange<'_>) {
+    record.provider = exchange.waited();
+    record.secrets = exchange.secrets().as_ref().clone();
+    record.set(|row| row.provider_status = exchange.status());
+}
+
+fn unknown_tool(app: &App, slug: &str) -> Error {
+    let error = Error::not_found(codes::TOOL_NOT_FOUND, "Tool", slug);
+    match app.catalog.tool(&slug.to_uppercase()) {
+        Some((_, tool)) => error.fix(format!("Tool slugs are upper case: {}", tool.def.slug)),
+        None => error.fix("List the tools of a toolkit with GET /api/v3/tools?toolkit_slug=…"),
+    }
 }

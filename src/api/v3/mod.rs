@@ -1,7 +1,11 @@
 //! The API itself: one file per resource.
 
+mod auth_configs;
+mod connected_accounts;
 mod execute;
 mod files;
+mod logs;
+mod logs_internal;
 mod orgs;
 mod scopes;
 mod session;
@@ -17,6 +21,8 @@ use crate::app::AppState;
 /// Everything below `/api/v3` and `/api/v3.1`.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
+        .merge(auth_configs::router())
+        .merge(connected_accounts::router())
         .merge(orgs::router())
         .merge(session::router())
         .merge(toolkits::router())
@@ -24,4 +30,6 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(scopes::router())
         .merge(execute::router())
         .merge(files::router())
+        .merge(logs::router())
+        .merge(logs_internal::router())
 }

@@ -1,0 +1,356 @@
+//! Connected accounts.
+
+mod input;
+mod shape;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use self::input::{CreateBody, LinkBody, PatchBody, RefreshBody, StatusBody};
+use self::shape::{AccountInfo, AccountPage, StateInfo};
+use crate::api::auth::ProjectKey;
+use crate::api::errors::CommonErrors;
+use crate::api::extract::{Json, OptionalJson, Path, Query, page, query};
+use crate::app::AppState;
+use crate::connect::{account, find_config, start};
+use crate::db::account::Filter;
+use crate::domain::id::{AccountId, uuid_of};
+use crate::domain::page::Page;
+use crate::domain::scheme::AuthSchemeKind;
+use crate::domain::status::AccountStatus;
+use crate::domain::time::iso;
+use crate::error::{Error, Result};
+use crate::oauth;
+
+/// Routes.
+pub fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(link))
+        .routes(routes!(get, patch, delete))
+        .routes(routes!(set_status))
+        .routes(routes!(refresh))
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum OrderBy {
+    CreatedAt,
+    UpdatedAt,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Direction {
+    Asc,
+    Desc,
+}
+
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// Only those of these toolkits.
+    #[serde(deserialize_with = "query::list")]
+    toolkit_slugs: Vec<String>,
+    /// Only those in these states.
+    #[serde(deserialize_with = "query::words")]
+    statuses: Vec<AccountStatus>,
+    /// Only those of these users.
+    #[serde(deserialize_with = "query::list")]
+    user_ids: Vec<String>,
+    /// Only those of these auth configs.
+    #[serde(deserialize_with = "query::list")]
+    auth_config_ids: Vec<String>,
+    /// Only these.
+    #[serde(deserialize_with = "query::list")]
+    connected_account_ids: Vec<String>,
+    /// Order; `created_at` when absent.
+    #[serde(deserialize_with = "query::word")]
+    order_by: Option<OrderBy>,
+    /// Direction; `desc` when absent.
+    #[serde(deserialize_with = "query::word")]
+    order_direction: Option<Direction>,
+    /// Accounts per page; 20 when absent, at most 1000.
+    #[serde(deserialize_with = "query::int")]
+    limit: Option<i64>,
+    /// `next_cursor` of the page before.
+    #[serde(deserialize_with = "query::text")]
+    cursor: Option<String>,
+}
+
+/// List connected accounts.
+#[utoipa::path(get, path = "/connected_accounts", tag = "connected_accounts",
+    operation_id = "getConnectedAccounts", params(ListQuery),
+    responses((status = 200, body = AccountPage), CommonErrors))]
+async fn list(
+    State(app): State<AppState>,
+    key: ProjectKey,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<AccountInfo>>> {
+    let request = page(query.limit, query.cursor.as_deref(), 20)?;
+    let filter = Filter {
+        toolkit_slugs: query.toolkit_slugs.iter().map(|s| s.to_lowercase()).collect(),
+        statuses: query.statuses.iter().map(|s| s.as_str().to_owned()).collect(),
+        user_ids: query.user_ids,
+        auth_config_ids: query.auth_config_ids,
+        ids: query.connected_account_ids,
+        ascending: matches!(query.order_direction, Some(Direction::Asc)),
+        by_updated: matches!(query.order_by, Some(OrderBy::UpdatedAt)),
+    };
+    let accounts = account::list(&app, &key.project.id, &filter, request).await?;
+    Ok(Json(
+        accounts
+            .map(|(account, config)| shape::info(&app, &key.project, &account, config.as_deref())),
+    ))
+}
+
+/// Kept for older clients.
+#[derive(Debug, Serialize, ToSchema)]
+struct CreatedDeprecated {
+    /// A stable UUID-shaped form of the id.
+    uuid: String,
+    /// The same of the auth config's id.
+    #[serde(rename = "authConfigUuid")]
+    auth_config_uuid: String,
+}
+
+/// A new connected account.
+#[derive(Debug, Serialize, ToSchema)]
+struct Created {
+    /// Connected account id.
+    id: String,
+    /// State.
+    status: AccountStatus,
+    /// State and fields of the connection.
+    #[serde(rename = "connectionData")]
+    connection_data: StateInfo,
+    /// Where the browser has to go; null when there is nothing left to do.
+    redirect_url: Option<String>,
+    /// As `redirect_url`.
+    #[serde(rename = "redirectUrl")]
+    redirect_url_camel: Option<String>,
+    /// As `redirect_url`.
+    redirect_uri: Option<String>,
+    deprecated: CreatedDeprecated,
+}
+
+/// Connect an account with credentials that are at hand, or begin to connect it in a browser.
+#[utoipa::path(post, path = "/connected_accounts", tag = "connected_accounts",
+    operation_id = "postConnectedAccounts", request_body = CreateBody,
+    responses((status = 201, body = Created), CommonErrors))]
+async fn create(
+    State(app): State<AppState>,
+    key: ProjectKey,
+    Json(body): Json<CreateBody>,
+) -> Result<(StatusCode, Json<Created>)> {
+    let (attempt, hosted) = body.checked()?;
+    let started = if hosted {
+        start::link(&app, &key.project, attempt).await?
+    } else {
+        start::initiate(&app, &key.project, attempt).await?
+    };
+    let account = &started.account;
+    let url = started.redirect_url.clone();
+    let created = Created {
+        id: account.id.to_string(),
+        status: account.status,
+        connection_data: shape::state(&app, &key.project, account, url.as_deref()),
+        redirect_url: url.clone(),
+        redirect_url_camel: url.clone(),
+        redirect_uri: url,
+        deprecated: CreatedDeprecated {
+            uuid: uuid_of(account.id.as_str()),
+            auth_config_uuid: uuid_of(account.auth_config_id.as_str()),
+        },
+    };
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+/// A new Connect Link.
+#[derive(Debug, Serialize, ToSchema)]
+struct LinkInfo {
+    /// The link's token.
+    link_token: String,
+    /// Where to send the person.
+    redirect_url: String,
+    /// When the link ends.
+    expires_at: String,
+    /// The account that it connects.
+    connected_account_id: String,
+}
+
+/// Make a Connect Link: a page of this server that connects one account.
+#[utoipa::path(post, path = "/connected_accounts/link", tag = "connected_accounts",
+    operation_id = "postConnectedAccountsLink", request_body = LinkBody,
+    responses((status = 201, body = LinkInfo), CommonErrors))]
+async fn link(
+    State(app): State<AppState>,
+    key: ProjectKey,
+    Json(body): Json<LinkBody>,
+) -> Result<(StatusCode, Json<LinkInfo>)> {
+    let started = start::link(&app, &key.project, body.checked()).await?;
+    let info = LinkInfo {
+        link_token: started.link_token.unwrap_or_default(),
+        redirect_url: started.redirect_url.unwrap_or_default(),
+        expires_at: iso(started.expires_at),
+        connected_account_id: started.account.id.to_string(),
+    };
+    Ok((StatusCode::CREATED, Json(info)))
+}
+
+/// One connected account.
+#[utoipa::path(get, path = "/connected_accounts/{nanoid}", tag = "connected_accounts",
+    operation_id = "getConnectedAccountsByNanoid",
+    params(("nanoid" = String, Path, description = "Connected account id")),
+    responses((status = 200, body = AccountInfo), CommonErrors))]
+async fn get(
+    State(app): State<AppState>,
+    key: ProjectKey,
+    Path(id): Path<String>,
+) -> Result<Json<AccountInfo>> {
+    let project = &key.project;
+    let account = account::get(&app, &project.id, &AccountId::from(id)).await?;
+    let config = app.cache.auth_config(&project.id, &account.auth_config_id).await?;
+    Ok(Json(shape::info(&app, project, &account, config.as_deref())))
+}
+
+/// A change that was made.
+#[derive(Debug, Serialize, ToSchema)]
+struct Done {
+    /// Always true.
+    success: bool,
+}
+
+/// Delete a connected account; its tokens are revoked at the provider as well as possible.
+#[utoipa::path(delete, path = "/connected_accounts/{nanoid}", tag = "connected_accounts",
+    operation_id = "deleteConnectedAccountsByNanoid",
+    params(("nanoid" = String, Path, description = "Connected account id")),
+    responses((status = 200, body = Done), CommonErrors))]
+async fn delete(
+    State(app): State<AppState>,
+    key: ProjectKey,
+    Path(id): Path<String>,
+) -> Result<Json<Done>> {
+    account::delete(&app, &key.project.id, &AccountId::from(id)).await?;
+    Ok(Json(Done { success: true }))
+}
+
+/// A changed account.
+#[derive(Debug, Serialize, ToSchema)]
+struct Patched {
+    /// Connected account id.
+    id: String,
+    /// State.
+    status: AccountStatus,
+    /// Always true.
+    success: bool,
+}
+
+/// Change the alias or the credentials of a connected account.
+#[utoipa::path(patch, path = "/connected_accounts/{nanoid}", tag = "connected_accounts",
+    operation_id = "patchConnectedAccountsByNanoid", request_body = PatchBody,
+    params(("nanoid" = String, Path, description = "Connected account id")),
+    responses((status = 200, body = Patched), CommonErrors))]
+async fn patch(
+    State(app): State<AppState>,
+    key: ProjectKey,
+    Path(id): Path<String>,
+    Json(body): Json<PatchBody>,
+) -> Result<Json<Patched>> {
+    let (project, id) = (&key.project.id, AccountId::from(id));
+    let account = account::get(&app, project, &id).await?;
+    if body.experimental.is_some_and(|e| !e.is_null()) {
+        let problem = "experimental: is not supported by this server".to_owned();
+        return Err(Error::invalid("Unsupported field", vec![problem]));
+    }
+    if let Some(connection) = body.connection {
+        let (kind, val) = connection.checked()?;
+        if let Some(kind) = kind.filter(|k| *k != account.scheme) {
+            let problem = format!(
+                "connection.authScheme: is {}, but the account connects by {}",
+                kind.as_str(),
+                account.scheme.as_str()
+            );
+            return Err(Error::invalid("Wrong scheme", vec![problem]));
+        }
+        let config = find_config(&app, project, &account.auth_config_id).await?;
+        account::set_credentials(&app, &account, &config, &val).await?;
+    }
+    if let Some(alias) = body.alias {
+        account::set_alias(&app, &account, &alias).await?;
+    }
+    let account = account::get(&app, project, &id).await?;
+    Ok(Json(Patched { id: account.id.to_string(), status: account.status, success: true }))
+}
+
+/// Switch a connected account on or off.
+#[utoipa::path(patch, path = "/connected_accounts/{nanoid}/status", tag = "connected_accounts",
+    operation_id = "patchConnectedAccountsByNanoIdStatus", request_body = StatusBody,
+    params(("nanoid" = String, Path, description = "Connected account id")),
+    responses((status = 200, body = Done), CommonErrors))]
+async fn set_status(
+    State(app): State<AppState>,
+    key: ProjectKey,
+    Path(id): Path<String>,
+    Json(body): Json<StatusBody>,
+) -> Result<Json<Done>> {
+    account::set_enabled(&app, &key.project.id, &AccountId::from(id), body.enabled).await?;
+    Ok(Json(Done { success: true }))
+}
+
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+struct RefreshQuery {
+    /// Where the browser goes in the end, when the person has to consent again.
+    #[serde(deserialize_with = "query::text")]
+    redirect_url: Option<String>,
+}
+
+/// A refreshed account.
+#[derive(Debug, Serialize, ToSchema)]
+struct Refreshed {
+    /// Connected account id.
+    id: String,
+    /// State.
+    status: AccountStatus,
+    /// Where the person has to consent again; null when that is not needed.
+    redirect_url: Option<String>,
+}
+
+/// Refresh the credentials of a connected account.
+#[utoipa::path(post, path = "/connected_accounts/{nanoid}/refresh", tag = "connected_accounts",
+    operation_id = "postConnectedAccountsByNanoidRefresh", request_body = RefreshBody,
+    params(("nanoid" = String, Path, description = "Connected account id"), RefreshQuery),
+    responses((status = 200, body = Refreshed), CommonErrors))]
+async fn refresh(
+    State(app): State<AppState>,
+    key: ProjectKey,
+    Path(id): Path<String>,
+    Query(query): Query<RefreshQuery>,
+    OptionalJson(body): OptionalJson<RefreshBody>,
+) -> Result<Json<Refreshed>> {
+    let (project, id) = (&key.project.id, AccountId::from(id));
+    let account = account::get(&app, project, &id).await?;
+    let answer =
+        |status, redirect_url| Ok(Json(Refreshed { id: id.to_string(), status, redirect_url }));
+    if account.scheme != AuthSchemeKind::Oauth2 {
+        return answer(account.status, None);
+    }
+    let has_token = account.state.text("refresh_token").is_some_and(|t| !t.is_empty());
+    if account.status == AccountStatus::Active && has_token {
+        let account = oauth::refresh_now(&app, Arc::new(account)).await?;
+        return answer(account.status, None);
+    }
+    let config = find_config(&app, project, &account.auth_config_id).await?;
+    let callback = query.redirect_url.or(body.redirect_url);
+    let started = start::again(&app, &account, &config, callback).await?;
+    answer(started.account.status, started.redirect_url)
+}

@@ -1,0 +1,181 @@
+//! Connected accounts as answers show them.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::catalog::model::AuthScheme;
+use crate::connect::mask::masked;
+use crate::connect::{scheme, toolkit};
+use crate::domain::connection::{Account, AuthConfig, Project};
+use crate::domain::id::uuid_of;
+use crate::domain::scheme::AuthSchemeKind;
+use crate::domain::status::AccountStatus;
+use crate::domain::time::iso;
+
+/// Toolkit of an account.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ToolkitInfo {
+    /// Toolkit.
+    slug: String,
+}
+
+/// Kept for older clients.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ConfigDeprecated {
+    /// A stable UUID-shaped form of the id.
+    uuid: String,
+}
+
+/// Auth config of an account.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ConfigInfo {
+    /// Auth config id.
+    id: String,
+    /// Scheme.
+    auth_scheme: &'static str,
+    /// Whether the operator gives the OAuth client.
+    is_composio_managed: bool,
+    /// Whether it is disabled.
+    is_disabled: bool,
+    deprecated: ConfigDeprecated,
+}
+
+/// State of a connection.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StateInfo {
+    /// Scheme.
+    #[serde(rename = "authScheme")]
+    auth_scheme: &'static str,
+    /// `status` and the connection's fields, masked unless the project's setting says otherwise.
+    #[schema(value_type = Object)]
+    val: Map<String, Value>,
+}
+
+/// Kept for older clients.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AccountDeprecated {
+    /// Always empty.
+    labels: Vec<String>,
+    /// A stable UUID-shaped form of the id.
+    uuid: String,
+}
+
+/// A connected account.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AccountInfo {
+    toolkit: ToolkitInfo,
+    auth_config: ConfigInfo,
+    /// Connected account id.
+    id: String,
+    /// The developer's own id of the user.
+    user_id: String,
+    /// The developer's own name of the account.
+    alias: Option<String>,
+    /// State.
+    status: AccountStatus,
+    /// Why it is in that state.
+    status_reason: Option<String>,
+    /// When it was made.
+    created_at: String,
+    /// When it last changed.
+    updated_at: String,
+    state: StateInfo,
+    /// As `state.val`.
+    #[schema(value_type = Object)]
+    data: Map<String, Value>,
+    /// Fields of the connection that are not credentials.
+    #[schema(value_type = Object)]
+    params: Map<String, Value>,
+    /// Whether it is switched off.
+    is_disabled: bool,
+    deprecated: AccountDeprecated,
+}
+
+/// A page of connected accounts.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AccountPage {
+    /// Accounts, newest first unless asked otherwise.
+    items: Vec<AccountInfo>,
+    /// Cursor of the next page, or null.
+    next_cursor: Option<String>,
+    /// Number of pages.
+    total_pages: i64,
+    /// This page's number, from 1.
+    current_page: i64,
+    /// Number of accounts.
+    total_items: i64,
+}
+
+/// State of an account; `url` is where the browser has to go.
+pub fn state(app: &App, project: &Project, account: &Account, url: Option<&str>) -> StateInfo {
+    let scheme = scheme_of(app, account);
+    let fields = if project.config.mask_secret_keys_in_connected_account {
+        masked(scheme, &account.state.0)
+    } else {
+        account.state.0.clone()
+    };
+    let mut val = Map::new();
+    val.insert("status".into(), account.status.as_str().into());
+    val.extend(fields.into_iter().filter(|(name, _)| name != "status"));
+    // Both documented names of a key.
+    if account.scheme == AuthSchemeKind::ApiKey
+        && let Some(key) = val.get("api_key").cloned()
+    {
+        val.insert("generic_api_key".into(), key);
+    }
+    if let Some(url) = url {
+        val.insert("redirectUrl".into(), url.into());
+    }
+    if let Some(reason) = &account.status_reason
+        && account.status == AccountStatus::Failed
+    {
+        val.insert("error_description".into(), reason.clone().into());
+    }
+    StateInfo { auth_scheme: account.scheme.as_str(), val }
+}
+
+fn scheme_of<'a>(app: &'a App, account: &Account) -> Option<&'a AuthScheme> {
+    scheme(toolkit(app, &account.toolkit_slug).ok()?, account.scheme).ok()
+}
+
+/// An account, for an answer.
+pub fn info(
+    app: &App,
+    project: &Project,
+    account: &Account,
+    config: Option<&AuthConfig>,
+) -> AccountInfo {
+    let state = state(app, project, account, None);
+    let declared = scheme_of(app, account).map(crate::catalog::fields::connect_fields);
+    let params = declared
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|f| !f.secret)
+        .filter_map(|f| Some((f.name.clone(), account.state.0.get(&f.name)?.clone())))
+        .collect();
+    let config_id = account.auth_config_id.as_str();
+    AccountInfo {
+        toolkit: ToolkitInfo { slug: account.toolkit_slug.clone() },
+        auth_config: ConfigInfo {
+            id: config_id.to_owned(),
+            auth_scheme: account.scheme.as_str(),
+            is_composio_managed: config.is_some_and(|c| c.is_managed),
+            is_disabled: config.is_some_and(|c| !c.is_enabled),
+            deprecated: ConfigDeprecated { uuid: uuid_of(config_id) },
+        },
+        id: account.id.to_string(),
+        user_id: account.user_id.clone(),
+        alias: account.alias.clone(),
+        status: account.status,
+        status_reason: account.status_reason.clone(),
+        created_at: iso(account.created_at),
+        updated_at: iso(account.updated_at),
+        data: state.val.clone(),
+        state,
+        params,
+        is_disabled: account.is_disabled,
+        deprecated: AccountDeprecated { labels: Vec::new(), uuid: uuid_of(account.id.as_str()) },
+    }
+}

@@ -1,0 +1,456 @@
+//! Auth configs: making, changing, switching, deleting.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::account::revoke_later;
+use super::{fields, find_config, scheme, toolkit};
+use crate::app::{App, AppState};
+use crate::catalog::Toolkit;
+use crate::catalog::fields::{config_fields, connect_fields};
+use crate::catalog::model::AuthScheme;
+use crate::db;
+use crate::db::notify::Changed;
+use crate::domain::connection::{AuthConfig, Project, SecretMap};
+use crate::domain::id::{AuthConfigId, ProjectId, random_text};
+use crate::domain::scheme::AuthSchemeKind;
+use crate::domain::time::now;
+use crate::error::{Error, Result, codes};
+use crate::oauth::managed_unavailable;
+
+/// Longest credential.
+const MAX_VALUE: usize = 64 * 1024;
+
+/// Most credentials of one auth config.
+const MAX_FIELDS: usize = 100;
+
+/// Who gives the OAuth client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Client {
+    /// The operator: `use_composio_managed_auth`.
+    Managed,
+    /// The project: `use_custom_auth`.
+    Custom,
+}
+
+/// What a new auth config is made of.
+#[derive(Default)]
+pub struct New {
+    /// Toolkit, in any case.
+    pub toolkit_slug: String,
+    /// Who gives the client; none: whatever works without asking the developer for anything.
+    pub client: Option<Client>,
+    /// Scheme; none: the toolkit's first for the project's own client.
+    pub scheme: Option<AuthSchemeKind>,
+    /// Display name.
+    pub name: Option<String>,
+    /// Everything that may also be changed later.
+    pub change: Change,
+}
+
+/// What can be changed. An absent part stays as it is.
+#[derive(Default)]
+pub struct Change {
+    /// Display name.
+    pub name: Option<String>,
+    /// Credentials to merge; null removes one.
+    pub credentials: Option<Map<String, Value>>,
+    /// Fields that every account inherits, to merge; null removes one.
+    pub shared_credentials: Option<Map<String, Value>>,
+    /// Tools that may be executed; empty: all.
+    pub restrict_to_tools: Option<Vec<String>>,
+    /// Tools whose scopes are asked for; empty: the default scopes.
+    pub scope_tools: Option<Vec<String>>,
+}
+
+/// Whether the operator has an OAuth client for a toolkit.
+pub fn managed_available(app: &App, toolkit: &Toolkit) -> bool {
+    let has_scheme = toolkit.file.auth.iter().any(|s| s.scheme == AuthSchemeKind::Oauth2);
+    has_scheme && app.config.providers.get(&toolkit.file.slug).is_some_and(|p| p.managed.is_some())
+}
+
+fn choose<'a>(app: &App, toolkit: &'a Toolkit, new: &New) -> Result<(&'a AuthScheme, bool)> {
+    let of = |kind| scheme(toolkit, kind);
+    let open = toolkit.file.auth.iter().find(|s| s.scheme == AuthSchemeKind::NoAuth);
+    match new.client {
+        Some(Client::Managed) => {
+            if managed_available(app, toolkit) {
+                if let Some(kind) = new.scheme.filter(|k| *k != AuthSchemeKind::Oauth2) {
+                    return Err(Error::new(
+                        codes::AUTH_SCHEME_UNSUPPORTED,
+                        format!("Managed auth does not connect by {}", kind.as_str()),
+                    )
+                    .fix("Use use_custom_auth for this scheme"));
+                }
+                return Ok((of(AuthSchemeKind::Oauth2)?, true));
+            }
+            // A toolkit that needs no credentials at all needs nobody's client either.
+            match open {
+                Some(open) if new.scheme.is_none_or(|k| k == AuthSchemeKind::NoAuth) => {
+                    Ok((open, true))
+                }
+                _ => Err(managed_unavailable(&toolkit.file.slug)),
+            }
+        }
+        Some(Client::Custom) => {
+            let kind = new.scheme.ok_or_else(|| {
+                let names: Vec<&str> =
+                    toolkit.file.auth.iter().map(|s| s.scheme.as_str()).collect();
+                let problem = "auth_config.authScheme: is required".to_owned();
+                Error::invalid("use_custom_auth needs a scheme", vec![problem])
+                    .fix(format!("Use one of: {}", names.join(", ")))
+            })?;
+            Ok((of(kind)?, false))
+        }
+        None if managed_available(app, toolkit) => Ok((of(AuthSchemeKind::Oauth2)?, true)),
+        None => {
+            let simple = |s: &&AuthScheme| config_fields(s).iter().all(|f| !f.required);
+            let first = open.or_else(|| toolkit.file.auth.iter().find(simple));
+            first.map(|s| (s, false)).ok_or_else(|| managed_unavailable(&toolkit.file.slug))
+        }
+    }
+}
+
+/// Makes an auth config.
+///
+/// # Errors
+/// 404 for an unknown toolkit; 400 for an unknown scheme, missing or wrong fields, or when the
+/// operator has no client.
+pub async fn create(app: &App, project: &Project, new: New) -> Result<AuthConfig> {
+    let toolkit = toolkit(app, new.toolkit_slug.trim())?;
+    let (scheme, is_managed) = choose(app, toolkit, &new)?;
+    let name = new
+        .name
+        .clone()
+        .filter(|n| !n.trim().is_empty())
+        .unwrap_or_else(|| format!("{}-{}", toolkit.file.slug, random_text(6).to_lowercase()));
+    let at = now();
+    let mut config = AuthConfig {
+        project_id: project.id.clone(),
+        id: AuthConfigId::generate(),
+        toolkit_slug: toolkit.file.slug.clone(),
+        name,
+        scheme: scheme.scheme,
+        is_managed,
+        is_enabled: true,
+        credentials: SecretMap::default(),
+        shared_credentials: SecretMap::default(),
+        restrict_to_tools: None,
+        scope_tools: None,
+        created_at: at,
+        updated_at: at,
+    };
+    apply(app, &mut config, toolkit, scheme, new.change)?;
+    db::auth_config::insert(&app.db, &app.vault.seal_auth_config(&config)).await?;
+    // An id that was asked for before it existed is remembered as unknown.
+    app.changed(&app.db, &changed(&config)).await?;
+    Ok(config)
+}
+
+/// What changed, when this auth config did.
+fn changed(config: &AuthConfig) -> Changed {
+    Changed::AuthConfig { project: config.project_id.clone(), id: config.id.clone() }
+}
+
+/// Changes an auth config.
+///
+/// # Errors
+/// 404 as [`find_config`], 400 as [`create`].
+pub async fn update(
+    app: &App,
+    project: &ProjectId,
+    id: &AuthConfigId,
+    change: Change,
+) -> Result<()> {
+    let row = db::auth_config::get(&app.db, project, id).await?;
+    let Some(row) = row else {
+        find_config(app, project, id).await?;
+        return Err(Error::not_found(codes::AUTH_CONFIG_NOT_FOUND, "Auth config", id.as_str()));
+    };
+    let mut config = app.vault.open_auth_config(row)?;
+    let toolkit = toolkit(app, &config.toolkit_slug)?;
+    let scheme = scheme(toolkit, config.scheme)?;
+    apply(app, &mut config, toolkit, scheme, change)?;
+    save(app, &config).await
+}
+
+async fn save(app: &App, config: &AuthConfig) -> Result<()> {
+    let what = changed(config);
+    let mut tx = app.db.begin().await?;
+    if !db::auth_config::update(&mut *tx, &app.vault.seal_auth_config(config)).await? {
+        let id = config.id.as_str();
+        return Err(Error::not_found(codes::AUTH_CONFIG_NOT_FOUND, "Auth config", id));
+    }
+    app.changed(&mut *tx, &what).await?;
+    tx.commit().await?;
+    app.cache.invalidate(&what);
+    Ok(())
+}
+
+/// Switches an auth config on or off.
+///
+/// # Errors
+/// 404 as [`find_config`].
+pub async fn set_enabled(
+    app: &App,
+    project: &ProjectId,
+    id: &AuthConfigId,
+    enabled: bool,
+) -> Result<()> {
+    let mut config = AuthConfig::clone(&*find_config(app, project, id).await?);
+    config.is_enabled = enabled;
+    save(app, &config).await
+}
+
+/// Deletes an auth config with all its accounts, whose tokens are then revoked at the provider as
+/// well as possible.
+///
+/// # Errors
+/// 404 as [`find_config`].
+pub async fn delete(app: &AppState, project: &ProjectId, id: &AuthConfigId) -> Result<()> {
+    let config = find_config(app, project, id).await?;
+    let rows = db::account::of_config(&app.db, project, id).await?;
+    let mut tx = app.db.begin().await?;
+    if !db::auth_config::delete(&mut *tx, project, id).await? {
+        return Err(Error::not_found(codes::AUTH_CONFIG_NOT_FOUND, "Auth config", id.as_str()));
+    }
+    let mut gone = Vec::new();
+    for (account, user) in db::account::delete_by_config(&mut *tx, project, id).await? {
+        db::connect_token::consume_all(&mut *tx, project, &account).await?;
+        gone.push(Changed::Account { project: project.clone(), id: account, user });
+    }
+    for what in gone.iter().chain([&changed(&config)]) {
+        app.changed(&mut *tx, what).await?;
+    }
+    tx.commit().await?;
+    for what in gone.iter().chain([&changed(&config)]) {
+        app.cache.invalidate(what);
+    }
+    let accounts = rows.into_iter().filter_map(|r| app.vault.open_account(r).ok()).collect();
+    revoke_later(app, config, accounts);
+    Ok(())
+}
+
+/// Applies a change and checks the whole.
+fn apply(
+    app: &App,
+    config: &mut AuthConfig,
+    toolkit: &Arc<Toolkit>,
+    scheme: &AuthScheme,
+    change: Change,
+) -> Result<()> {
+    let mut problems = Vec::new();
+    if let Some(name) = change.name {
+        config.name = name;
+    }
+    let name = config.name.trim();
+    if name.is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {
+        problems.push("name: must be 1 to 200 characters on one line".to_owned());
+    }
+    config.name = name.to_owned();
+    let scopes_given = change.credentials.as_ref().is_some_and(|c| c.contains_key("scopes"));
+    if let Some(credentials) = change.credentials {
+        merge_credentials(config, scheme, credentials, &mut problems);
+    }
+    if let Some(shared) = change.shared_credentials {
+        merge_plain("shared_credentials", &mut config.shared_credentials.0, shared, &mut problems);
+    }
+    if let Some(tools) = change.restrict_to_tools {
+        config.restrict_to_tools = tools_of(app, toolkit, &tools, &mut problems);
+    }
+    if let Some(tools) = change.scope_tools {
+        config.scope_tools = tools_of(app, toolkit, &tools, &mut problems);
+        if let (Some(tools), false) = (&config.scope_tools, scopes_given) {
+            let scopes = scopes_of(app, tools);
+            if !scopes.is_empty() {
+                config.credentials.0.insert("scopes".into(), scopes.into());
+            }
+        }
+    }
+    if !config.is_managed {
+        for field in config_fields(scheme) {
+            let value = config.credentials.text(&field.name).is_some_and(|t| !t.is_empty())
+                || config.credentials.0.get(&field.name).is_some_and(Value::is_array);
+            if field.required && !value && field.default.is_none() {
+                problems.push(format!("credentials.{}: is required", field.name));
+            }
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Error::invalid("The auth config is not complete or not right", problems).fix(format!(
+        "GET /api/v3/toolkits/{} lists the fields of every scheme",
+        toolkit.file.slug
+    )))
+}
+
+fn merge_credentials(
+    config: &mut AuthConfig,
+    scheme: &AuthScheme,
+    given: Map<String, Value>,
+    problems: &mut Vec<String>,
+) {
+    let connect: Vec<String> =
+        connect_fields(scheme).iter().flat_map(|f| fields::all_names(scheme, f)).collect();
+    let own = config_fields(scheme);
+    let mut rest = Map::new();
+    for (name, value) in given {
+        let alias = own.iter().find(|f| f.aliases.contains(&name)).map(|f| f.name.clone());
+        let name = alias.unwrap_or(name);
+        match name.as_str() {
+            "scopes" | "user_scopes" => match scope_list(&value) {
+                Some(list) if list.is_empty() => {
+                    config.credentials.0.remove(&name);
+                }
+                Some(list) => {
+                    config.credentials.0.insert(name, list.into());
+                }
+                None => problems.push(format!("credentials.{name}: must be a text or a list")),
+            },
+            "client_id" | "client_secret" if config.is_managed => {
+                problems.push(format!("credentials.{name}: managed auth takes no client"));
+            }
+            "oauth_redirect_uri" if !is_redirect_uri(&value) => problems.push(
+                "credentials.oauth_redirect_uri: must be an absolute http or https URL without a \
+                 fragment"
+                    .to_owned(),
+            ),
+            // A field of the connection, given once for all of them.
+            _ if connect.contains(&name) && !own.iter().any(|f| f.name == name) => {
+                let stored = fields::stored_name(config.scheme, &name).to_owned();
+                let one = [(stored, value)].into_iter().collect();
+                merge_plain("credentials", &mut config.shared_credentials.0, one, problems);
+            }
+            _ => {
+                rest.insert(name, value);
+            }
+        }
+    }
+    merge_plain("credentials", &mut config.credentials.0, rest, problems);
+}
+
+/// Merges fields; null and an empty text remove one.
+fn merge_plain(
+    what: &str,
+    into: &mut Map<String, Value>,
+    given: Map<String, Value>,
+    problems: &mut Vec<String>,
+) {
+    for (name, value) in given {
+        let bad_name = name.is_empty() || name.len() > 100 || name.chars().any(char::is_control);
+        let shown: String = name.chars().filter(|c| !c.is_control()).take(100).collect();
+        match &value {
+            Value::Null => {
+                into.remove(&name);
+            }
+            Value::String(text) if text.is_empty() => {
+                into.remove(&name);
+            }
+            _ if bad_name => problems.push(format!("{what}: has a name that cannot be used")),
+            Value::String(text)
+                if text.len() > MAX_VALUE || text.chars().any(|c| c == '\0' || c == '\r') =>
+            {
+                problems.push(format!("{what}.{shown}: is too long or has control characters"));
+            }
+            _ if !into.contains_key(&name) && into.len() >= MAX_FIELDS => {
+                problems.push(format!("{what}: has more than {MAX_FIELDS} fields"));
+                return;
+            }
+            _ => {
+                into.insert(name, value);
+            }
+        }
+    }
+}
+
+/// Scopes as a list: from a list, or a text with commas or blanks between them.
+pub fn scope_list(value: &Value) -> Option<Vec<String>> {
+    let split = |text: &str| -> Vec<String> {
+        text.split(|c: char| c == ',' || c.is_whitespace())
+            .filter(|s| !s.is_empty() && !s.chars().any(char::is_control))
+            .map(str::to_owned)
+            .collect()
+    };
+    let mut scopes = match value {
+        Value::Null => Vec::new(),
+        Value::String(text) => split(text),
+        Value::Array(items) => {
+            let mut all = Vec::new();
+            for item in items {
+                all.extend(split(item.as_str()?));
+            }
+            all
+        }
+        _ => return None,
+    };
+    let mut seen = std::collections::HashSet::new();
+    scopes.retain(|s| seen.insert(s.clone()));
+    Some(scopes)
+}
+
+fn is_redirect_uri(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) if text.is_empty() => true,
+        Value::String(text) => {
+            super::callback_url::check("oauth_redirect_uri", text).is_ok() && !text.contains('#')
+        }
+        _ => false,
+    }
+}
+
+/// Tools by their own slugs; none for an empty list.
+fn tools_of(
+    app: &App,
+    toolkit: &Arc<Toolkit>,
+    slugs: &[String],
+    problems: &mut Vec<String>,
+) -> Option<Vec<String>> {
+    let mut tools = Vec::new();
+    for slug in slugs {
+        match app.catalog.tool(slug) {
+            Some((owner, tool)) if owner.file.slug == toolkit.file.slug => {
+                tools.push(tool.def.slug.clone());
+            }
+            _ => {
+                let shown: String = slug.chars().take(100).collect();
+                problems.push(format!("tools: {shown} is not a tool of {}", toolkit.file.slug));
+            }
+        }
+    }
+    tools.sort();
+    tools.dedup();
+    (!tools.is_empty()).then_some(tools)
+}
+
+/// The scopes that tools need at least: of each the first set that suffices.
+fn scopes_of(app: &App, tools: &[String]) -> Vec<String> {
+    let mut scopes: Vec<String> = Vec::new();
+    for slug in tools {
+        let sets = app.catalog.tool(slug).map(|(_, t)| t.def.scopes.as_slice());
+        for scope in sets.and_then(<[_]>::first).into_iter().flatten() {
+            if !scopes.contains(scope) {
+                scopes.push(scope.clone());
+            }
+        }
+    }
+    scopes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn scopes_come_in_every_shape() {
+        let expected = Some(vec!["a".to_owned(), "b:c".to_owned()]);
+        for value in [json!("a,b:c"), json!("a b:c"), json!("a, b:c,,a"), json!(["a", "b:c"])] {
+            assert_eq!(scope_list(&value), expected, "{value}");
+        }
+        assert_eq!(scope_list(&json!(5)), None);
+        assert_eq!(scope_list(&json!([1])), None);
+    }
+}

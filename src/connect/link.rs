@@ -1,0 +1,167 @@
+//! The Connect Link: what its page shows, and what happens when it is sent.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::account::{commit, has_run_out};
+use super::callback::Finished;
+use super::{fields, scheme, start, ticket, toolkit};
+use crate::app::App;
+use crate::cache::project_of;
+use crate::catalog::fields::{FieldSpec, connect_fields};
+use crate::db;
+use crate::domain::connection::{Account, AuthConfig, Project, SecretMap};
+use crate::domain::status::AccountStatus;
+use crate::domain::time::now;
+use crate::error::{Error, Result, codes};
+
+/// A link that can be used.
+pub struct Link {
+    /// Its account.
+    pub account: Arc<Account>,
+    /// Auth config to connect with.
+    pub config: Arc<AuthConfig>,
+    /// Whose page this is.
+    pub project: Project,
+    /// Toolkit's display name.
+    pub toolkit_name: String,
+    /// Toolkit's logo.
+    pub toolkit_logo: Option<String>,
+    /// Fields that the person fills in.
+    pub fields: Vec<FieldSpec>,
+    /// Values given beforehand, by field name. Never those of secret fields.
+    pub prefilled: BTreeMap<String, String>,
+    given: Map<String, Value>,
+    hash: Vec<u8>,
+}
+
+/// What sending the page came to.
+pub enum Submitted {
+    /// Fields are wrong.
+    Invalid(Vec<fields::Problem>),
+    /// The browser goes to the provider.
+    Provider(String),
+    /// The account is connected.
+    Done(Box<Finished>),
+}
+
+impl Link {
+    /// Whether a value for the field was given when the link was made.
+    pub fn has_given(&self, field: &FieldSpec) -> bool {
+        self.given.iter().any(|(name, value)| field.is_named(name) && value.is_string())
+    }
+}
+
+/// Opens a link.
+///
+/// # Errors
+/// 404 for one that was never made, 410 for one that was used or is late.
+pub async fn open(app: &App, token: &str) -> Result<Link> {
+    let unknown = || {
+        Error::new(codes::LINK_NOT_FOUND, "This link does not exist")
+            .fix("Check that the whole link was copied, or ask for a new one")
+    };
+    let ticket = ticket::find(app, ticket::Kind::Link, token).await?.ok_or_else(unknown)?;
+    let account = app
+        .cache
+        .read_account(&ticket.project_id, &ticket.account_id)
+        .await?
+        .ok_or_else(unknown)?;
+    if ticket.is_used
+        || !matches!(account.status, AccountStatus::Initiated | AccountStatus::Expired)
+    {
+        return Err(Error::new(codes::LINK_USED, "This link has been used already")
+            .fix("If you still need to connect, ask for a new link"));
+    }
+    if ticket.expires_at <= now()
+        || has_run_out(&account)
+        || account.status == AccountStatus::Expired
+    {
+        return Err(Error::new(codes::LINK_EXPIRED, "This link has expired")
+            .fix("Go back to the app that sent you here and start again"));
+    }
+    let config = super::usable_config(app, &account.project_id, &account.auth_config_id).await?;
+    let project = db::project::get(&app.db, &account.project_id).await?.ok_or_else(unknown)?;
+    let toolkit = toolkit(app, &account.toolkit_slug)?;
+    let scheme = scheme(toolkit, account.scheme)?;
+    let fields: Vec<FieldSpec> = connect_fields(scheme)
+        .into_iter()
+        .filter(|f| {
+            fields::all_names(scheme, f)
+                .iter()
+                .all(|n| !config.shared_credentials.0.contains_key(n.as_str()))
+        })
+        .collect();
+    let given = ticket.data;
+    let prefilled = fields
+        .iter()
+        .filter(|f| !f.secret)
+        .filter_map(|f| Some((f.name.clone(), fields::value_of(scheme, f, &given)?)))
+        .collect();
+    Ok(Link {
+        toolkit_name: toolkit.file.name.clone(),
+        toolkit_logo: toolkit.file.logo.clone(),
+        account,
+        config,
+        project: project_of(project),
+        fields,
+        prefilled,
+        given,
+        hash: ticket.hash,
+    })
+}
+
+/// Sends the page: `form` holds the person's fields.
+///
+/// # Errors
+/// As [`open`], for a link that was used meanwhile.
+pub async fn submit(app: &App, link: &Link, form: &BTreeMap<String, String>) -> Result<Submitted> {
+    let scheme = scheme(toolkit(app, &link.account.toolkit_slug)?, link.account.scheme)?;
+    // What was given beforehand holds where the person left a field alone.
+    let mut given = link.given.clone();
+    for field in &link.fields {
+        if let Some(text) = form.get(&field.name).map(|t| t.trim()).filter(|t| !t.is_empty()) {
+            for name in fields::all_names(scheme, field) {
+                given.remove(&name);
+            }
+            given.insert(field.name.clone(), text.into());
+        }
+    }
+    let state = match fields::collect(scheme, &given, &link.config.shared_credentials) {
+        Ok(state) => state,
+        Err(problems) => return Ok(Submitted::Invalid(problems)),
+    };
+    let mut next = Account::clone(&link.account);
+    next.state = SecretMap(state);
+    let used = || {
+        Error::new(codes::LINK_USED, "This link has been used already")
+            .fix("If you still need to connect, ask for a new link")
+    };
+    let mut tx = app.db.begin().await?;
+    if link.account.scheme.redirects() {
+        let step = start::authorization(app, &next, &link.config)?;
+        let expires_at = next.attempt_expires_at.unwrap_or_else(|| start::deadline(app));
+        let row = app.vault.seal_account(&next);
+        if !db::account::update_state(&mut *tx, &row, link.account.state_version).await? {
+            return Err(used());
+        }
+        step.store(app, &mut tx, &next, expires_at).await?;
+        commit(app, tx, &next).await?;
+        return Ok(Submitted::Provider(step.url));
+    }
+    next.status = AccountStatus::Active;
+    next.status_reason = None;
+    next.attempt_expires_at = None;
+    let row = app.vault.seal_account(&next);
+    let (project, id) = (&next.project_id, &next.id);
+    if !db::connect_token::consume(&mut *tx, project, &link.hash).await?
+        || !db::account::update_state(&mut *tx, &row, link.account.state_version).await?
+    {
+        return Err(used());
+    }
+    db::connect_token::consume_all(&mut *tx, project, id).await?;
+    commit(app, tx, &next).await?;
+    Ok(Submitted::Done(Box::new(Finished { account: next, failure: None })))
+}

@@ -1,0 +1,352 @@
+//! With whose credentials a call is made.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use serde_json::{Map, Value};
+
+use super::redact::Secrets;
+use super::types::{CustomAuthParams, CustomConnectionData};
+use crate::app::App;
+use crate::catalog::fields::connect_fields;
+use crate::catalog::model::AuthScheme;
+use crate::catalog::{Catalog, Tool, Toolkit};
+use crate::domain::connection::{Account, AuthConfig, Project};
+use crate::domain::id::AccountId;
+use crate::domain::scheme::AuthSchemeKind;
+use crate::domain::status::AccountStatus;
+use crate::error::{Code, Error, Result, codes};
+
+/// Where the credentials of a call come from.
+pub(super) enum Access {
+    /// The toolkit wants none.
+    Open,
+    /// A connected account, and the config that it belongs to.
+    Account(Arc<Account>, Arc<AuthConfig>),
+    /// The caller's own, in the form of an account.
+    Custom(AuthSchemeKind, Map<String, Value>),
+    /// The caller's own parameters and nothing else.
+    Params,
+}
+
+/// What the caller says about the account.
+pub(super) struct Wanted<'a> {
+    pub account_id: Option<&'a str>,
+    pub user_id: Option<&'a str>,
+    pub params: Option<&'a CustomAuthParams>,
+    pub data: Option<CustomConnectionData>,
+}
+
+/// Chooses the credentials of a tool call.
+pub(super) async fn choose(
+    app: &App,
+    project: &Project,
+    toolkit: &Toolkit,
+    wanted: Wanted<'_>,
+) -> Result<Access> {
+    if let Some(data) = wanted.data {
+        return custom(toolkit, data);
+    }
+    if let Some(id) = wanted.account_id.filter(|id| !id.is_empty()) {
+        let account = by_id(app, project, id).await?;
+        if account.toolkit_slug != toolkit.file.slug {
+            return Err(Error::new(
+                codes::ACCOUNT_MISMATCH,
+                format!(
+                    "The connected account is one of {}, not of {}",
+                    account.toolkit_slug, toolkit.file.slug
+                ),
+            )
+            .fix("Pass an account of the tool's toolkit, or only user_id"));
+        }
+        if wanted.user_id.is_some_and(|user| !user.is_empty() && user != account.user_id) {
+            return Err(Error::new(
+                codes::ACCOUNT_MISMATCH,
+                "The connected account belongs to another user than user_id says",
+            )
+            .fix("Pass the user_id that the account was connected for, or leave it out"));
+        }
+        return with_config(app, project, account).await;
+    }
+    if wanted.params.is_some() {
+        return Ok(Access::Params);
+    }
+    let open = scheme(toolkit, AuthSchemeKind::NoAuth).is_some();
+    if open && toolkit.file.auth.len() == 1 {
+        return Ok(Access::Open);
+    }
+    let found = match wanted.user_id.filter(|user| !user.is_empty()) {
+        Some(user) => app.cache.default_account(&project.id, user, &toolkit.file.slug).await?,
+        None => None,
+    };
+    match found {
+        Some(account) => with_config(app, project, account).await,
+        None if open => Ok(Access::Open),
+        None => Err(nobody(toolkit, wanted.user_id)),
+    }
+}
+
+/// The account of a given id, whatever its toolkit.
+pub(super) async fn by_id(app: &App, project: &Project, id: &str) -> Result<Arc<Account>> {
+    // The number that SDKs know means exactly this; an id that is given deserves a 404.
+    const UNKNOWN: Code = Code { status: StatusCode::NOT_FOUND, ..codes::NO_CONNECTED_ACCOUNT };
+    app.cache.account(&project.id, &AccountId::from(id)).await?.ok_or_else(|| {
+        Error::not_found(UNKNOWN, "Connected account", id)
+            .fix("List the project's connected accounts, or connect the user's account first")
+    })
+}
+
+/// Checks that an account can be used and adds its config.
+pub(super) async fn with_config(
+    app: &App,
+    project: &Project,
+    account: Arc<Account>,
+) -> Result<Access> {
+    check_status(&account)?;
+    let config =
+        app.cache.auth_config(&project.id, &account.auth_config_id).await?.ok_or_else(|| {
+            Error::new(codes::AUTH_CONFIG_NOT_FOUND, "The account's auth config is deleted")
+                .fix("Create an auth config and connect the account again")
+        })?;
+    if !config.is_enabled {
+        return Err(Error::new(
+            codes::AUTH_CONFIG_DISABLED,
+            format!("The account's auth config {} is disabled", config.id),
+        )
+        .fix("Enable the auth config, or use an account of another one"));
+    }
+    Ok(Access::Account(account, config))
+}
+
+fn check_status(account: &Account) -> Result<()> {
+    let reason = account.status_reason.as_deref().map(|r| format!(": {r}")).unwrap_or_default();
+    let not_active = |what: &str, fix: &'static str| {
+        let message = format!("Connected account {} {what}{reason}", account.id);
+        Err(Error::new(codes::ACCOUNT_NOT_ACTIVE, message).fix(fix))
+    };
+    match account.status {
+        _ if account.is_disabled => Err(Error::new(
+            codes::ACCOUNT_INACTIVE,
+            format!("Connected account {} is disabled", account.id),
+        )
+        .fix("Enable the account, or use another one")),
+        AccountStatus::Active => Ok(()),
+        AccountStatus::Inactive => Err(Error::new(
+            codes::ACCOUNT_INACTIVE,
+            format!("Connected account {} is INACTIVE{reason}", account.id),
+        )
+        .fix("Enable the account, or use another one")),
+        AccountStatus::Initializing | AccountStatus::Initiated => not_active(
+            "is not connected yet",
+            "Let the user finish connecting at the link, then call again",
+        ),
+        AccountStatus::Failed => {
+            not_active("failed to connect", "Start a new connection for the user")
+        }
+        AccountStatus::Expired => {
+            not_active("is EXPIRED", "Let the user connect the account again")
+        }
+        AccountStatus::Revoked => {
+            not_active("is REVOKED", "Let the user connect the account again")
+        }
+    }
+}
+
+fn nobody(toolkit: &Toolkit, user: Option<&str>) -> Error {
+    let (name, slug) = (&toolkit.file.name, &toolkit.file.slug);
+    match user.filter(|user| !user.is_empty()) {
+        Some(user) => {
+            let user: String = user.chars().take(100).collect();
+            Error::new(
+                codes::NO_CONNECTED_ACCOUNT,
+                format!("No connected account found for user {user:?} and toolkit {slug}"),
+            )
+            .fix(format!(
+                "Connect an account of {name} for this user (connected_accounts/link), or pass \
+                 connected_account_id"
+            ))
+        }
+        None => Error::new(
+            codes::NO_CONNECTED_ACCOUNT,
+            format!("Toolkit {slug} needs a connected account, and the call names neither a user nor an account"),
+        )
+        .fix("Pass user_id or connected_account_id"),
+    }
+}
+
+/// Credentials of the caller's own, in the form of an account.
+pub(super) fn custom(toolkit: &Toolkit, data: CustomConnectionData) -> Result<Access> {
+    let slug = &toolkit.file.slug;
+    if !data.toolkit_slug.eq_ignore_ascii_case(slug) {
+        return Err(Error::new(
+            codes::ACCOUNT_MISMATCH,
+            format!("custom_connection_data is for another toolkit than {slug}"),
+        ));
+    }
+    let Some(scheme) = scheme(toolkit, data.auth_scheme) else {
+        let known: Vec<&str> = toolkit.file.auth.iter().map(|s| s.scheme.as_str()).collect();
+        return Err(Error::new(
+            codes::AUTH_SCHEME_UNSUPPORTED,
+            format!(
+                "Toolkit {slug} has no scheme {}; it has {}",
+                data.auth_scheme.as_str(),
+                known.join(", ")
+            ),
+        ));
+    };
+    let mut state = data.val;
+    for field in connect_fields(scheme) {
+        if !state.contains_key(&field.name)
+            && let Some(value) = field.aliases.iter().find_map(|alias| state.get(alias)).cloned()
+        {
+            state.insert(field.name.clone(), value);
+        }
+        if let Some(default) = field.default
+            && !state.contains_key(&field.name)
+        {
+            state.insert(field.name, default.into());
+        }
+    }
+    if data.auth_scheme == AuthSchemeKind::BearerToken
+        && !state.contains_key("token")
+        && let Some(token) = state.get("bearer_token").cloned()
+    {
+        state.insert("token".to_owned(), token);
+    }
+    Ok(Access::Custom(data.auth_scheme, state))
+}
+
+/// Refuses a tool that the account's auth config does not allow.
+pub(super) fn check_restriction(catalog: &Catalog, config: &AuthConfig, tool: &Tool) -> Result<()> {
+    let Some(allowed) = &config.restrict_to_tools else { return Ok(()) };
+    let slug = tool.def.slug.as_str();
+    let is_it = |name: &String| {
+        name == slug || catalog.tool(name).is_some_and(|(_, known)| known.def.slug == slug)
+    };
+    if allowed.iter().any(is_it) {
+        return Ok(());
+    }
+    Err(Error::new(
+        codes::TOOL_RESTRICTED,
+        format!("Auth config {} does not allow the tool {slug}", config.id),
+    )
+    .fix("Add the tool to the auth config's tool access, or use another auth config"))
+}
+
+/// A scheme of a toolkit.
+pub(super) fn scheme(toolkit: &Toolkit, kind: AuthSchemeKind) -> Option<&AuthScheme> {
+    toolkit.file.auth.iter().find(|scheme| scheme.scheme == kind)
+}
+
+/// Credentials and connection fields, as templates see them.
+pub(super) struct Fields<'a> {
+    /// Everything.
+    pub cred: Cow<'a, Map<String, Value>>,
+    /// What is not secret.
+    pub conn: Map<String, Value>,
+}
+
+impl Access {
+    /// The scheme that is used; none when nothing is injected.
+    pub(super) fn kind(&self) -> Option<AuthSchemeKind> {
+        match self {
+            Self::Open | Self::Params => None,
+            Self::Account(account, _) => Some(account.scheme),
+            Self::Custom(kind, _) => Some(*kind),
+        }
+    }
+
+    /// The same access with the account's newer state.
+    pub(super) fn renewed(&self, account: Arc<Account>) -> Option<Self> {
+        match self {
+            Self::Account(_, config) => Some(Self::Account(account, config.clone())),
+            _ => None,
+        }
+    }
+
+    /// What templates see.
+    pub(super) fn fields(&self, toolkit: &Toolkit) -> Fields<'_> {
+        let state = match self {
+            Self::Open | Self::Params => Cow::Owned(Map::new()),
+            Self::Account(account, config) => shared(&config.shared_credentials.0, account),
+            Self::Custom(_, state) => Cow::Borrowed(state),
+        };
+        let cred = api_key_alias(state);
+        let definition = self.kind().and_then(|kind| scheme(toolkit, kind));
+        let conn = definition.map(|scheme| connection(scheme, &cred)).unwrap_or_default();
+        Fields { cred, conn }
+    }
+
+    /// Adds what must not appear in errors, logs and answers.
+    pub(super) fn add_secrets(&self, toolkit: &Toolkit, secrets: &mut Secrets) {
+        let fields = self.fields(toolkit);
+        for (name, value) in fields.cred.iter() {
+            let harmless = matches!(
+                name.as_str(),
+                "username" | "scope" | "token_type" | "expires_in" | "client_id" | "base_url"
+            );
+            if !harmless && !fields.conn.contains_key(name) {
+                secrets.add_all(value);
+            }
+        }
+        if self.kind() == Some(AuthSchemeKind::Basic) {
+            let text = |name| fields.cred.get(name).and_then(Value::as_str).unwrap_or_default();
+            secrets.add_basic(text("username"), text("password"));
+        }
+    }
+}
+
+/// The account's state over the fields that its config shares.
+fn shared<'a>(shared: &'a Map<String, Value>, account: &'a Account) -> Cow<'a, Map<String, Value>> {
+    if shared.is_empty() {
+        return Cow::Borrowed(&account.state.0);
+    }
+    let mut all = shared.clone();
+    all.extend(account.state.0.iter().map(|(k, v)| (k.clone(), v.clone())));
+    Cow::Owned(all)
+}
+
+/// Forms call the key `generic_api_key`, templates `api_key`.
+fn api_key_alias(mut cred: Cow<'_, Map<String, Value>>) -> Cow<'_, Map<String, Value>> {
+    if !cred.contains_key("api_key")
+        && let Some(key) = cred.get("generic_api_key").cloned()
+    {
+        cred.to_mut().insert("api_key".to_owned(), key);
+    }
+    cred
+}
+
+/// Connection fields that are not secret, and what the token answer's `capture` kept.
+fn connection(scheme: &AuthScheme, cred: &Map<String, Value>) -> Map<String, Value> {
+    const SECRET: &[&str] = &[
+        "access_token",
+        "refresh_token",
+        "id_token",
+        "client_secret",
+        "api_key",
+        "generic_api_key",
+        "token",
+        "password",
+    ];
+    let fields = scheme.connect_fields.iter().chain(&scheme.config_fields);
+    let mut conn = Map::new();
+    for field in fields.filter(|f| !f.secret && !SECRET.contains(&f.name.as_str())) {
+        let default = || field.default.clone().map(Value::String);
+        if let Some(value) = cred.get(&field.name).cloned().or_else(default) {
+            conn.insert(field.name.clone(), value);
+        }
+    }
+    let captured = scheme.oauth2.iter().flat_map(|o| o.response.capture.keys());
+    for name in captured.filter(|name| !SECRET.contains(&name.as_str())) {
+        if let Some(value) = cred.get(name) {
+            conn.insert(name.clone(), value.clone());
+        }
+    }
+    if scheme.scheme == AuthSchemeKind::Basic
+        && let Some(name) = cred.get("username")
+    {
+        conn.entry("username").or_insert_with(|| name.clone());
+    }
+    conn
+}

@@ -1,0 +1,194 @@
+//! One request to the provider: credentials in, answer out, a second try with a renewed token.
+
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Map;
+
+use super::access::Access;
+use super::redact::Secrets;
+use super::types::CustomAuthParams;
+use crate::app::App;
+use crate::catalog::Toolkit;
+use crate::domain::connection::Account;
+use crate::domain::outbound::{OutboundRequest, OutboundResponse};
+use crate::error::{Error, Result, codes};
+use crate::net::{CredentialNames, NetError};
+use crate::oauth;
+
+/// All requests of one call. Several may be under way at once.
+pub(super) struct Exchange<'a> {
+    app: &'a App,
+    toolkit: &'a Toolkit,
+    params: Option<&'a CustomAuthParams>,
+    state: Mutex<State>,
+    waited_us: AtomicU64,
+    status: AtomicU16,
+}
+
+#[derive(Clone)]
+struct State {
+    access: Arc<Access>,
+    secrets: Arc<Secrets>,
+}
+
+/// Why there is no answer.
+pub(super) enum Trouble {
+    /// The caller's, or the connection's: nothing was sent.
+    Refused(Error),
+    /// The network's.
+    Net(NetError),
+}
+
+impl<'a> Exchange<'a> {
+    /// Prepares a call: a token that is about to end is renewed first.
+    pub(super) async fn begin(
+        app: &'a App,
+        toolkit: &'a Toolkit,
+        access: Access,
+        params: Option<&'a CustomAuthParams>,
+    ) -> Result<Self> {
+        let access = match &access {
+            Access::Account(account, _) if account.scheme.redirects() => {
+                let fresh = oauth::fresh(app, account.clone(), None).await?;
+                access.renewed(fresh).unwrap_or(access)
+            }
+            _ => access,
+        };
+        let mut secrets = Secrets::default();
+        access.add_secrets(toolkit, &mut secrets);
+        if let Some(params) = params {
+            params.add_secrets(&mut secrets);
+        }
+        Ok(Self {
+            app,
+            toolkit,
+            params,
+            state: Mutex::new(State { access: Arc::new(access), secrets: Arc::new(secrets) }),
+            waited_us: AtomicU64::new(0),
+            status: AtomicU16::new(0),
+        })
+    }
+
+    fn state(&self) -> State {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The credentials as they are now.
+    pub(super) fn access(&self) -> Arc<Access> {
+        self.state().access
+    }
+
+    /// What must not be shown.
+    pub(super) fn secrets(&self) -> Arc<Secrets> {
+        self.state().secrets
+    }
+
+    /// Time spent waiting for the provider; requests at the same time count each.
+    pub(super) fn waited(&self) -> Duration {
+        Duration::from_micros(self.waited_us.load(Ordering::Relaxed))
+    }
+
+    /// Status of the last answer.
+    pub(super) fn status(&self) -> Option<i32> {
+        match self.status.load(Ordering::Relaxed) {
+            0 => None,
+            status => Some(status.into()),
+        }
+    }
+
+    /// Sends a request with the credentials. A 401 makes a token that can be renewed be renewed
+    /// once, and the request be sent again.
+    pub(super) async fn send(&self, request: OutboundRequest) -> Result<OutboundResponse, Trouble> {
+        let access = self.access();
+        let renewable = renewable(&access);
+        let again = renewable.is_some().then(|| request.clone());
+        let answer = self.send_once(request, &access).await?;
+        let (401, Some(account), Some(again)) = (answer.status, renewable, again) else {
+            return Ok(answer);
+        };
+        match oauth::fresh(self.app, account.clone(), Some(account.state_version)).await {
+            Ok(fresh) => {
+                let Some(access) = access.renewed(fresh) else { return Ok(answer) };
+                let access = self.replace(access);
+                self.send_once(again, &access).await
+            }
+            // The provider's own answer says more than that there is no second one.
+            Err(error) => {
+                tracing::info!(account = %account.id, %error, "token not renewed after a 401");
+                Ok(answer)
+            }
+        }
+    }
+
+    fn replace(&self, access: Access) -> Arc<Access> {
+        let access = Arc::new(access);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // The old ones stay secret: an earlier answer may hold them.
+        let mut secrets = Secrets::clone(&state.secrets);
+        access.add_secrets(self.toolkit, &mut secrets);
+        *state = State { access: access.clone(), secrets: Arc::new(secrets) };
+        access
+    }
+
+    async fn send_once(
+        &self,
+        mut request: OutboundRequest,
+        access: &Access,
+    ) -> Result<OutboundResponse, Trouble> {
+        let names = self.inject(&mut request, access).map_err(Trouble::Refused)?;
+        let began = Instant::now();
+        let answer = self.app.net.send_with(request, &names).await;
+        let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.waited_us.fetch_add(micros, Ordering::Relaxed);
+        let answer = answer.map_err(Trouble::Net)?;
+        self.status.store(answer.status, Ordering::Relaxed);
+        Ok(answer)
+    }
+
+    fn inject(&self, request: &mut OutboundRequest, access: &Access) -> Result<CredentialNames> {
+        let mut names = CredentialNames::default();
+        if let Some(kind) = access.kind() {
+            let unsupported = || {
+                Error::new(
+                    codes::AUTH_SCHEME_UNSUPPORTED,
+                    format!("{} cannot be called with {}", self.toolkit.file.name, kind.as_str()),
+                )
+            };
+            let injection = self.toolkit.injection(kind).ok_or_else(unsupported)?;
+            let fields = access.fields(self.toolkit);
+            let injected = injection.render(&fields.cred, &fields.conn).map_err(|problem| {
+                Error::bad_request(format!("The connection cannot be used: {problem}"))
+                    .fix("Connect the account again")
+            })?;
+            names.headers.extend(injected.headers.iter().map(|(name, _)| name.clone()));
+            names.query.extend(injected.query.iter().map(|(name, _)| name.clone()));
+            injected.apply(request);
+        }
+        if let Some(params) = self.params {
+            let base = self.toolkit.base_url(&Map::new());
+            let base = base.unwrap_or_else(|_| request.url.clone());
+            params.rebase(&base, &mut request.url)?;
+            params.apply(request);
+            for param in &params.parameters {
+                let list =
+                    if param.location == "header" { &mut names.headers } else { &mut names.query };
+                list.push(param.name.clone());
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// The account whose token can be renewed.
+fn renewable(access: &Access) -> Option<Arc<Account>> {
+    match access {
+        Access::Account(account, _)
+            if account.scheme.redirects() && account.state.text("refresh_token").is_some() =>
+        {
+            Some(account.clone())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,178 @@
+//! The requests of a tool, in order.
+
+use axum::body::Bytes;
+use futures_util::{StreamExt, stream};
+use serde_json::{Map, Value, json};
+
+use super::exchange::{Exchange, Trouble};
+use super::response::{self, Body, Failure};
+use crate::app::App;
+use crate::catalog::model::ResponseRule;
+use crate::catalog::{Scope, Tool, Toolkit};
+use crate::domain::id::ProjectId;
+use crate::domain::outbound::{OutboundRequest, OutboundResponse};
+use crate::error::{Error, Result};
+
+/// Requests that one `for_each` may send.
+const MAX_REPEATS: usize = 100;
+/// How many of them are under way at once.
+const AT_ONCE: usize = 8;
+
+/// What a tool came to: its data, or why it failed.
+pub(super) type Outcome = std::result::Result<Map<String, Value>, Failure>;
+
+/// Why a step ends the tool.
+enum Stop {
+    /// Nothing was sent; the caller is told with an error status.
+    Refused(Error),
+    /// An outcome.
+    Failed(Failure),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// What the steps of one call share.
+pub(super) struct Run<'a> {
+    pub app: &'a App,
+    pub project: &'a ProjectId,
+    pub toolkit: &'a Toolkit,
+    pub tool: &'a Tool,
+    pub exchange: &'a Exchange<'a>,
+}
+
+impl Run<'_> {
+    /// Sends all requests of the tool and makes its result.
+    ///
+    /// # Errors
+    /// The caller's faults, as long as nothing was sent.
+    pub(super) async fn all(&self, args: &Map<String, Value>) -> Result<Outcome> {
+        match self.try_all(args).await {
+            Ok(data) => Ok(Ok(data)),
+            Err(Stop::Failed(failure)) => Ok(Err(failure)),
+            Err(Stop::Refused(error)) => Err(error),
+        }
+    }
+
+    async fn try_all(&self, args: &Map<String, Value>) -> Result<Map<String, Value>, Stop> {
+        let conn = self.exchange.access().fields(self.toolkit).conn;
+        let mut scope = Scope { args, conn, steps: Map::new(), item: None };
+        let mut last = Value::Null;
+        for (index, step) in self.tool.steps().iter().enumerate() {
+            let value = self.step(index, &step.rule, &mut scope).await?;
+            if step.id.is_empty() {
+                last = value.unwrap_or(Value::Null);
+                continue;
+            }
+            // A step that was left out is null for templates and does not replace the result.
+            if let Some(value) = &value {
+                last = value.clone();
+            }
+            scope.steps.insert(step.id.clone(), value.unwrap_or(Value::Null));
+        }
+        let wrap = self.tool.rule.wrap.as_deref();
+        match self.tool.result(&scope).map_err(|problem| self.broken(&problem))? {
+            Some(result) => Ok(response::wrap(result, wrap)),
+            None => Ok(response::wrap(last, wrap)),
+        }
+    }
+
+    async fn step(
+        &self,
+        index: usize,
+        rule: &ResponseRule,
+        scope: &mut Scope<'_>,
+    ) -> Result<Option<Value>, Stop> {
+        if !self.tool.when(index, scope).map_err(|problem| self.broken(&problem))? {
+            return Ok(None);
+        }
+        let items = self.tool.for_each(index, scope).map_err(|problem| self.broken(&problem))?;
+        let Some(items) = items else {
+            let request = self.render(index, scope)?;
+            return self.one(request, rule).await.map(Some);
+        };
+        if items.len() > MAX_REPEATS {
+            return Err(self.broken(&format!(
+                "this would take {} requests, and {MAX_REPEATS} is the limit; ask for fewer items",
+                items.len()
+            )));
+        }
+        let mut requests = Vec::with_capacity(items.len());
+        for item in items {
+            scope.item = Some(item);
+            requests.push(self.render(index, scope)?);
+        }
+        scope.item = None;
+        let mut answers = Vec::with_capacity(requests.len());
+        let mut sent = stream::iter(requests.into_iter().map(|request| self.one(request, rule)))
+            .buffered(AT_ONCE);
+        while let Some(answer) = sent.next().await {
+            answers.push(answer?);
+        }
+        Ok(Some(Value::Array(answers)))
+    }
+
+    /// A request of the definition made of the arguments. While nothing was sent, a problem is the
+    /// caller's fault; later it is how the tool ended.
+    fn render(&self, index: usize, scope: &Scope<'_>) -> Result<OutboundRequest, Stop> {
+        self.tool.render(self.toolkit, index, scope).map_err(|problem| {
+            if self.exchange.status().is_none() {
+                let message = format!("The request of {} cannot be made", self.tool.def.slug);
+                Stop::Refused(Error::invalid(message, vec![problem]))
+            } else {
+                self.broken(&problem)
+            }
+        })
+    }
+
+    fn broken(&self, problem: &str) -> Stop {
+        let error = format!("{} could not go on: {problem}", self.tool.def.slug);
+        Stop::Failed(Failure { error, data: Map::new() })
+    }
+
+    async fn one(&self, request: OutboundRequest, rule: &ResponseRule) -> Result<Value, Stop> {
+        let answer = self.exchange.send(request).await.map_err(|trouble| match trouble {
+            Trouble::Refused(error) => Stop::Refused(error),
+            Trouble::Net(error) => {
+                Stop::Failed(Failure { error: error.to_string(), data: Map::new() })
+            }
+        })?;
+        let status = answer.status;
+        let value = self.value(answer).await?;
+        Ok(response::judge(&self.toolkit.file.name, rule, status, value)?)
+    }
+
+    /// The body as a value, without secrets; a file goes to the storage.
+    async fn value(&self, mut answer: OutboundResponse) -> Result<Value, Stop> {
+        let secrets = self.exchange.secrets();
+        let tainted = secrets.occur_in(&answer.body);
+        let body = response::read(&answer);
+        answer.body = Bytes::new();
+        match body {
+            Body::Value(mut value) => {
+                if tainted {
+                    secrets.clean_value(&mut value);
+                }
+                Ok(value)
+            }
+            Body::File(_) if !(200..300).contains(&answer.status) => Ok(Value::Null),
+            Body::File(file) => {
+                let files = &self.app.files;
+                let stored =
+                    files.put(self.project, &file.name, &file.mimetype, file.content).await?;
+                Ok(json!({"file": {
+                    "name": file.name, "mimetype": file.mimetype, "s3url": stored.url,
+                }}))
+            }
+        }
+    }
+}

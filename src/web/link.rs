@@ -1,0 +1,132 @@
+//! The Connect Link page.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::{ended, failure, image, page, see_other};
+use crate::app::AppState;
+use crate::catalog::fields::FieldSpec;
+use crate::connect::fields::Problem;
+use crate::connect::link::{self, Link, Submitted};
+use crate::error::Result;
+
+/// A field, as the page shows it.
+struct Shown {
+    name: String,
+    label: String,
+    description: String,
+    required: bool,
+    secret: bool,
+    suffix: Option<String>,
+    choices: Vec<String>,
+    value: String,
+    /// A secret that was given beforehand; its value is never shown.
+    given: bool,
+    problem: Option<String>,
+    focus: bool,
+}
+
+#[derive(Template)]
+#[template(path = "link.html")]
+struct LinkPage {
+    title: String,
+    app_name: String,
+    app_logo: Option<String>,
+    toolkit_name: String,
+    toolkit_logo: Option<String>,
+    redirects: bool,
+    fields: Vec<Shown>,
+    problems: Vec<Problem>,
+}
+
+/// The form.
+pub async fn show(State(app): State<AppState>, Path(token): Path<String>) -> Response {
+    match link::open(&app, &token).await {
+        Ok(link) => form(&link, &BTreeMap::new(), Vec::new()),
+        Err(error) => failure(&error),
+    }
+}
+
+/// The form, sent.
+pub async fn submit(
+    State(app): State<AppState>,
+    Path(token): Path<String>,
+    body: Bytes,
+) -> Response {
+    match submitted(&app, &token, &body).await {
+        Ok(response) => response,
+        Err(error) => failure(&error),
+    }
+}
+
+async fn submitted(app: &AppState, token: &str, body: &Bytes) -> Result<Response> {
+    let link = link::open(app, token).await?;
+    let sent: BTreeMap<String, String> =
+        url::form_urlencoded::parse(body).into_owned().take(200).collect();
+    Ok(match link::submit(app, &link, &sent).await? {
+        Submitted::Invalid(problems) => form(&link, &sent, problems),
+        Submitted::Provider(url) => see_other(&url),
+        Submitted::Done(finished) => match finished.location() {
+            Some(location) => see_other(&location),
+            None => ended(&link.toolkit_name, None),
+        },
+    })
+}
+
+fn form(link: &Link, sent: &BTreeMap<String, String>, problems: Vec<Problem>) -> Response {
+    let status = if problems.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+    let fields = link.fields.iter().map(|f| shown(link, f, sent, &problems)).collect();
+    let mut fields: Vec<Shown> = fields;
+    let wrong = fields.iter().position(|f| f.problem.is_some()).unwrap_or(0);
+    if let Some(field) = fields.get_mut(wrong) {
+        field.focus = true;
+    }
+    let config = &link.project.config;
+    let app_name = config.display_name.clone().filter(|n| !n.trim().is_empty());
+    let app_name = app_name.unwrap_or_else(|| link.project.name.clone());
+    let shown = LinkPage {
+        title: format!("Connect {} to {app_name}", link.toolkit_name),
+        app_logo: image(config.logo_url.as_deref()),
+        app_name,
+        toolkit_name: link.toolkit_name.clone(),
+        toolkit_logo: image(link.toolkit_logo.as_deref()),
+        redirects: link.account.scheme.redirects(),
+        fields,
+        problems,
+    };
+    page(status, &shown)
+}
+
+fn shown(
+    link: &Link,
+    field: &FieldSpec,
+    sent: &BTreeMap<String, String>,
+    problems: &[Problem],
+) -> Shown {
+    // What was typed stays, but for secrets: a page with a secret in it could be kept or shared.
+    let value = sent
+        .get(&field.name)
+        .or_else(|| link.prefilled.get(&field.name))
+        .or(field.default.as_ref())
+        .filter(|_| !field.secret)
+        .cloned()
+        .unwrap_or_default();
+    Shown {
+        name: field.name.clone(),
+        label: field.display_name.clone(),
+        description: field.description.clone(),
+        required: field.required,
+        secret: field.secret,
+        suffix: field.suffix.clone(),
+        choices: field.choices.clone(),
+        value,
+        given: field.secret && link.has_given(field),
+        problem: problems.iter().find(|p| p.name == field.name).map(|p| p.text.clone()),
+        focus: false,
+    }
+}

@@ -1,0 +1,78 @@
+//! Background tasks: what has to happen without anybody asking.
+
+use std::time::Duration;
+
+use crate::app::AppState;
+use crate::connect::account::timed_out;
+use crate::db;
+use crate::db::notify::Changed;
+use crate::error::Result;
+
+/// How often attempts to connect that ran out of time are ended.
+const EXPIRE_EVERY: Duration = Duration::from_secs(3);
+
+/// How often things that ended long ago are forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(15 * 60);
+
+/// Most attempts that one round ends.
+const BATCH: i64 = 500;
+
+/// Starts the background tasks; they end with the server.
+pub fn start(app: &AppState) {
+    run(app, EXPIRE_EVERY, "end attempts to connect", |app| async move { expire(&app).await });
+    run(app, FORGET_EVERY, "forget what ended", |app| async move { forget(&app).await });
+}
+
+fn run<F>(
+    app: &AppState,
+    every: Duration,
+    what: &'static str,
+    work: impl Fn(AppState) -> F + Send + Sync + 'static,
+) where
+    F: Future<Output = Result<()>> + Send,
+{
+    let app = app.clone();
+    app.clone().tasks.spawn(async move {
+        loop {
+            tokio::select! {
+                () = app.stop.cancelled() => return,
+                () = tokio::time::sleep(every) => {}
+            }
+            if let Err(error) = work(app.clone()).await {
+                tracing::warn!(%error, what, "background task failed; it goes on");
+            }
+        }
+    });
+}
+
+/// Ends attempts to connect that ran out of time.
+///
+/// # Errors
+/// When the database is away.
+pub async fn expire(app: &AppState) -> Result<()> {
+    let reason = timed_out(app.config.connect_ttl);
+    loop {
+        let mut tx = app.db.begin().await?;
+        let ended = db::account::expire_attempts(&mut *tx, &reason, BATCH).await?;
+        let changes: Vec<Changed> = ended
+            .into_iter()
+            .map(|(project, id, user)| Changed::Account { project, id, user })
+            .collect();
+        for what in &changes {
+            app.changed(&mut *tx, what).await?;
+        }
+        tx.commit().await?;
+        for what in &changes {
+            app.cache.invalidate(what);
+        }
+        if (changes.len() as i64) < BATCH {
+            return Ok(());
+        }
+    }
+}
+
+async fn forget(app: &AppState) -> Result<()> {
+    db::connect_token::delete_ended(&app.db).await?;
+    db::file_object::delete_ended(&app.db).await?;
+    Ok(())
+}

@@ -7,6 +7,7 @@ mod architecture;
 mod boot;
 mod cache;
 mod catalog;
+mod execute;
 mod limits;
 mod logbook;
 mod net;

@@ -3,7 +3,7 @@
 # listens on a unix socket only, keeps nothing safe (fsync off), and is reused by
 # later runs of the same user. `test_postgres_stop` ends it.
 
-test_postgres_dir="${TMPDIR:-/tmp}/patchbay-test-postgres-$(id -u)"
+test_postgres_dir="${TEST_POSTGRES_DIR:-${TMPDIR:-/tmp}/patchbay-test-postgres-$(id -u)}"
 
 test_postgres_bin() {
     if command -v initdb >/dev/null && command -v pg_ctl >/dev/null; then
@@ -43,7 +43,9 @@ test_postgres_start() {
         flock 9
         if [ -f "$test_postgres_dir/data/postmaster.pid" ] &&
             test_postgres_as "$bin/pg_ctl" -D "$test_postgres_dir/data" status >/dev/null 2>&1; then
-            exit 0
+            [ ! -S "$test_postgres_dir/.s.PGSQL.5432" ] || exit 0
+            # Somebody cleaned up temporary files: without its socket it is of no use.
+            test_postgres_as "$bin/pg_ctl" -D "$test_postgres_dir/data" -m immediate stop >/dev/null
         fi
         rm -rf "$test_postgres_dir"
         mkdir -p "$test_postgres_dir"
@@ -51,12 +53,18 @@ test_postgres_start() {
         test_postgres_as "$bin/initdb" -D "$test_postgres_dir/data" -U postgres -A trust -E UTF8 \
             --locale=C --no-sync >"$test_postgres_dir.log" 2>&1 &&
             test_postgres_as "$bin/pg_ctl" -D "$test_postgres_dir/data" -w -l "$test_postgres_dir/log" \
-                -o "-k $test_postgres_dir -c listen_addresses='' -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=400" \
+                -o "-k $test_postgres_dir -c listen_addresses='' -c fsync=off -c synchronous_commit=${TEST_POSTGRES_COMMIT:-off} -c full_page_writes=off -c max_connections=400" \
                 start 9>&- >>"$test_postgres_dir.log" 2>&1 || {
             cat "$test_postgres_dir.log" >&2
             exit 1
         }
     ) 9>"$test_postgres_dir.lock"
+}
+
+# Crashes the cluster and starts it again.
+test_postgres_restart() {
+    test_postgres_as "$(test_postgres_bin)/pg_ctl" -D "$test_postgres_dir/data" -m immediate -w \
+        -l "$test_postgres_dir/log" restart >/dev/null
 }
 
 test_postgres_stop() {

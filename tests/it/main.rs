@@ -7,6 +7,8 @@ mod architecture;
 mod boot;
 mod cache;
 mod catalog;
+mod connect;
+mod database_restart;
 mod execute;
 mod limits;
 mod logbook;

@@ -74,7 +74,15 @@ impl TestApp {
 
     /// With further settings, by their environment names.
     pub async fn with(settings: &[(&str, &str)]) -> Self {
-        let database = TestDatabase::create().await;
+        Self::over(TestDatabase::create().await, settings).await
+    }
+
+    /// Over the database at `url`.
+    pub async fn on(url: &str, settings: &[(&str, &str)]) -> Self {
+        Self::over(TestDatabase::at(url).await, settings).await
+    }
+
+    async fn over(database: TestDatabase, settings: &[(&str, &str)]) -> Self {
         let (app, address) = serve(test_config(settings), &database).await;
         let org_id = OrgId::generate();
         db::project::insert_org(&app.db, &org_id, "Test organization").await.unwrap();

@@ -8,7 +8,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 /// A database of its own; dropped with the value.
 pub struct TestDatabase {
     pub options: PgConnectOptions,
-    name: String,
+    /// None: not ours to drop.
+    name: Option<String>,
 }
 
 fn maintenance() -> PgConnectOptions {
@@ -28,6 +29,15 @@ fn template_name() -> String {
 }
 
 impl TestDatabase {
+    /// The database at `url`, migrated.
+    pub async fn at(url: &str) -> Self {
+        let options = PgConnectOptions::from_str(url).unwrap();
+        let mut db = PgConnection::connect_with(&options).await.unwrap();
+        patchbay::db::MIGRATOR.run(&mut db).await.unwrap();
+        db.close().await.unwrap();
+        Self { options, name: None }
+    }
+
     pub async fn create() -> Self {
         let mut admin = PgConnection::connect_with(&maintenance()).await.unwrap();
         let template = template_name();
@@ -59,7 +69,7 @@ impl TestDatabase {
         sqlx::query(AssertSqlSafe(create)).execute(&mut admin).await.unwrap();
         sqlx::query("select pg_advisory_unlock(7114)").execute(&mut admin).await.unwrap();
         admin.close().await.unwrap();
-        Self { options: maintenance().database(&name), name }
+        Self { options: maintenance().database(&name), name: Some(name) }
     }
 }
 
@@ -71,7 +81,7 @@ impl TestDatabase {
         let create = format!("create database {name} template template0");
         sqlx::query(AssertSqlSafe(create)).execute(&mut admin).await.unwrap();
         admin.close().await.unwrap();
-        Self { options: maintenance().database(&name), name }
+        Self { options: maintenance().database(&name), name: Some(name) }
     }
 
     /// Its URL, as an operator would write it.
@@ -83,7 +93,7 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        let name = self.name.clone();
+        let Some(name) = self.name.take() else { return };
         // A runtime of its own: the test's is perhaps shutting down already.
         let dropper = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -7,6 +7,7 @@ mod architecture;
 mod boot;
 mod cache;
 mod catalog;
+mod connect;
 mod database_restart;
 mod limits;
 mod logbook;

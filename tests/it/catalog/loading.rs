@@ -152,6 +152,7 @@ fn what_serde_cannot_see_is_checked() {
         ),
         ("method: GET,", "method: GET, query: {a: \"{{ item.b }}\"},", "`item.b` is not a name"),
         ("method: GET,", "method: GET, query: {a: \"{{ 1 + }}\"},", "query a: "),
+        ("method: GET,", "method: GET, json: {a: b},", "`q` goes nowhere"),
         ("\"/files/", "\"files/", "must start with a slash"),
         ("SAMPLE_GET_FILE", "SAMPLE_get", "made of A-Z"),
     ];

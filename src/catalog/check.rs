@@ -372,7 +372,7 @@ pub(super) fn toolkit_templates(
     }
     let steps = toolkit.tools.iter().flat_map(|tool| &tool.steps);
     let bases = steps.filter_map(|step| step.call.base.as_ref());
-    if bases.chain([&toolkit.base]).any(|base| !base.is_fixed()) && toolkit.hosts.is_empty() {
+    if bases.chain([&toolkit.base]).any(|base| !base.is_fixed()) && toolkit.file.hosts.is_empty() {
         say("a base_url with templates needs `hosts`".into());
     }
     for (scheme, injection) in

@@ -31,7 +31,7 @@ use exchange::Exchange;
 use record::Record;
 use steps::{Outcome, Run};
 
-pub use proxy::{fetch_binary, proxy};
+pub use proxy::proxy;
 pub use types::*;
 
 /// Executes a tool for a project.

@@ -269,30 +269,3 @@ fn described(request: &ProxyRequest) -> Value {
         "binary_bytes": request.binary.as_ref().map(|(bytes, _)| bytes.len()),
     })
 }
-
-/// Fetches the bytes that a proxy call is to send from a public address, with their media type.
-///
-/// # Errors
-/// When the address is not allowed or gives no answer.
-pub async fn fetch_binary(app: &App, url: &str) -> Result<(Vec<u8>, String)> {
-    let url = Url::parse(url).map_err(|_| Error::bad_request("binary_body.url is not a URL"))?;
-    let request = OutboundRequest {
-        method: Method::GET,
-        url,
-        headers: Vec::new(),
-        body: OutboundBody::Empty,
-        timeout: None,
-    };
-    let answer = app.net.send(request).await.map_err(|error| gateway_error(&error))?;
-    if answer.status != 200 {
-        return Err(Error::bad_request(format!(
-            "binary_body.url answered {}, not 200",
-            answer.status
-        )));
-    }
-    let kind = match response::mimetype(&answer.headers) {
-        kind if kind.is_empty() => "application/octet-stream".to_owned(),
-        kind => kind,
-    };
-    Ok((answer.body.to_vec(), kind))
-}

@@ -9,6 +9,7 @@ mod cache;
 mod catalog;
 mod connect;
 mod database_restart;
+mod execute;
 mod limits;
 mod logbook;
 mod net;

@@ -1,0 +1,7 @@
+//! Executing tools and proxy requests against a provider in the test process.
+
+mod accounts;
+mod answers;
+mod provider;
+mod proxying;
+mod requests;

@@ -61,10 +61,8 @@ enum FilterOperator {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 struct LogFilter {
     /// What it looks at.
-    #[schema(inline)]
     field: FilterField,
     /// How it compares.
-    #[schema(inline)]
     operator: FilterOperator,
     /// With what; `success` or `failed` for `status`.
     value: String,

@@ -1,6 +1,7 @@
 //! The JSON API over HTTP.
 
 mod edges;
+mod execute;
 mod logs;
 mod openapi;
 mod orgs;

@@ -65,6 +65,26 @@ fn every_operation_is_complete_and_stands_under_both_versions() {
     assert_eq!(ids.len(), before, "operation ids must differ");
 }
 
+fn references(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            found.extend(map.get("$ref").and_then(Value::as_str).map(str::to_owned));
+            map.values().for_each(|v| references(v, found));
+        }
+        Value::Array(list) => list.iter().for_each(|v| references(v, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    let api: Value = serde_json::from_str(&patchbay::api::openapi()).unwrap();
+    let mut found = Vec::new();
+    references(&api, &mut found);
+    found.retain(|r| api.pointer(r.trim_start_matches('#')).is_none());
+    assert!(found.is_empty(), "{found:?}");
+}
+
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

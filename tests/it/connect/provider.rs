@@ -18,6 +18,9 @@ use sha2::{Digest, Sha256};
 
 use super::{maybe, param};
 
+/// Headers and parameters of a token request.
+type TokenRequest = (HeaderMap, Vec<(String, String)>);
+
 struct Code {
     redirect_uri: String,
     challenge: Option<String>,
@@ -47,7 +50,7 @@ struct Inner {
     codes: Mutex<HashMap<String, Code>>,
     refresh_tokens: Mutex<Vec<String>>,
     revoked: Mutex<Vec<String>>,
-    requests: Mutex<Vec<(HeaderMap, Vec<(String, String)>)>>,
+    requests: Mutex<Vec<TokenRequest>>,
     refreshes: AtomicUsize,
 }
 

@@ -1,5 +1,7 @@
 //! Requests of the caller's own with an account's credentials.
 
+use std::sync::Arc;
+
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -8,6 +10,7 @@ use super::access::{self, Access};
 use super::exchange::{Exchange, Trouble};
 use super::params::check_header;
 use super::record::Record;
+use super::redact::Secrets;
 use super::response::{self, Body};
 use super::types::{ProxyOutcome, ProxyRequest};
 use crate::app::App;
@@ -36,7 +39,9 @@ pub async fn proxy(app: &App, project: &Project, request: ProxyRequest) -> Resul
         row.toolkit_version = toolkit.file.versions.first().cloned().unwrap_or_default();
     });
     super::note_access(&mut record, &access);
-    access.add_secrets(toolkit, &mut record.secrets);
+    let mut secrets = Secrets::default();
+    access.add_secrets(toolkit, &mut secrets);
+    record.secrets = Arc::new(secrets);
     record.request(&described(&request));
     match run(app, project, toolkit, access, request, &mut record).await {
         Err(error) => Err(record.refused(error).await),

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod answers;
+mod faults;
 mod provider;
 mod proxying;
 mod requests;

@@ -224,3 +224,23 @@ async fn arguments_of_every_shape_are_checked() {
     let both = json!({"arguments": {}, "text": "x"});
     world.client.post("/api/v3/tools/execute/EXA_SEARCH", both).await.expect_error(400);
 }
+
+#[tokio::test]
+async fn endless_ids_are_unknown_and_do_not_fill_the_memory() {
+    let world = World::new().await;
+    for i in 0..5 {
+        let long = format!("{i}{}", "x".repeat(100_000));
+        let by_user = json!({"user_id": long, "arguments": {"query": "x"}});
+        let error = world.client.post("/api/v3/tools/execute/EXA_SEARCH", by_user).await;
+        assert_eq!(error.expect_error(400)["code"], 1803);
+        assert!(error.text.len() < 2000, "the id is not repeated in full");
+        let error = world.execute("EXA_SEARCH", &long, json!({"query": "x"})).await;
+        error.expect_error(404);
+        assert!(error.text.len() < 2000, "the id is not repeated in full");
+    }
+    let kept = format!("{:?}", world.app.app.cache);
+    assert!(kept.contains("accounts: 0, defaults: 0"), "{kept}");
+    world.connect("exa").await;
+    let by_user = json!({"user_id": "u1", "arguments": {"query": "x"}});
+    world.client.post("/api/v3/tools/execute/EXA_SEARCH", by_user).await.expect(200);
+}

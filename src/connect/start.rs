@@ -301,7 +301,8 @@ async fn hosted(app: &App, mut account: Account, prefilled: Map<String, Value>) 
     account.status = AccountStatus::Initiated;
     let token = ticket::new_token(ticket::Kind::Link, &account.project_id);
     let url = format!("{}/link/{token}", app.config.public_url);
-    if account.flow == "initiate" {
+    // The TypeScript SDK complains about an unfinished OAuth state without it.
+    if account.flow == "initiate" || account.scheme.redirects() {
         account.state.0.insert("redirectUrl".into(), url.clone().into());
     }
     let mut tx = app.db.begin().await?;

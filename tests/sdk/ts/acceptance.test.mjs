@@ -221,7 +221,9 @@ describe('connected accounts', () => {
   test('a link is readable at once and good for one connection', async () => {
     const user = someone();
     const request = await composio.connectedAccounts.link(user, await config('acme'), { callbackUrl: env.callback });
-    assert.equal((await composio.connectedAccounts.get(request.id)).status, 'INITIATED');
+    const account = await composio.connectedAccounts.get(request.id);
+    assert.equal(account.status, 'INITIATED');
+    assert.ok(account.state, 'the SDK understands the state');
     assert.ok((await fetch(request.redirectUrl, { redirect: 'manual' })).status < 400);
     const { url } = await browse(request.redirectUrl, { fill: { login: user } });
     assert.deepEqual(queryOf(url), { keep: '1', also: 'a b', status: 'success', connected_account_id: request.id });

@@ -13,6 +13,7 @@ RUN mkdir -p src tests/it \
 
 COPY config config
 COPY migrations migrations
+COPY templates templates
 COPY toolkits toolkits
 COPY src src
 RUN mkdir -p tests/it && touch tests/it/main.rs \

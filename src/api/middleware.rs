@@ -134,3 +134,52 @@ pub async fn method_not_allowed(method: Method, uri: Uri) -> Error {
     Error::new(codes::METHOD_NOT_ALLOWED, format!("{path} does not take {method}"))
         .fix("The Allow header lists the methods that it takes")
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::get;
+    use tower::ServiceExt;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    use super::*;
+
+    async fn answer(handler: axum::routing::MethodRouter) -> (u16, serde_json::Value) {
+        let limits = Limits {
+            max_body_bytes: 10,
+            plain: Duration::from_millis(1),
+            outbound: Duration::from_millis(1),
+        };
+        let router = Router::new()
+            .route("/", handler)
+            .layer(axum::middleware::from_fn_with_state(limits, super::limits))
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(axum::middleware::from_fn(request_id));
+        let request = Request::get("/").body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        let header = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["error"]["request_id"], header);
+        (status, body)
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_envelope_without_its_text() {
+        #[allow(clippy::unused_async)]
+        async fn broken() -> &'static str {
+            panic!("the secret is 42")
+        }
+        let (status, body) = answer(get(broken)).await;
+        assert_eq!(status, 500);
+        assert!(!body.to_string().contains("42"));
+    }
+
+    #[tokio::test]
+    async fn what_takes_too_long_is_ended_with_an_envelope() {
+        let (status, body) = answer(get(std::future::pending::<&'static str>)).await;
+        assert_eq!(status, 503);
+        assert_eq!(body["error"]["slug"], "Server_Timeout");
+    }
+}

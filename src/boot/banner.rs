@@ -30,7 +30,7 @@ Patchbay {version}
 
 Try it:
 
-curl -s {base}/api/v3/tools/execute/HACKERNEWS_GET_USER -H "x-api-key: {shell}" -H "content-type: application/json" -d '{{"user_id": "me", "arguments": {{"username": "pg"}}}}'
+curl -s "{base}/api/v3/toolkits?limit=5" -H "x-api-key: {shell}"
 
 With Python (pip install composio):
 

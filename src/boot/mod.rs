@@ -113,7 +113,7 @@ async fn run(
     let app = match App::new(config, pool.clone(), first.vault) {
         Ok(app) => app,
         Err(error) => {
-            pool.close().await;
+            close(&pool).await;
             return Err(error);
         }
     };
@@ -124,9 +124,14 @@ async fn run(
     if tokio::time::timeout(QUEUES_END, app.shut_down()).await.is_err() {
         tracing::error!("gave up on background work that did not end in time");
     }
-    let _ = tokio::time::timeout(Duration::from_secs(5), pool.close()).await;
+    close(&pool).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Closes the connections. Not for ever: a task that did not end holds its own.
+async fn close(pool: &PgPool) {
+    let _ = tokio::time::timeout(Duration::from_secs(2), pool.close()).await;
 }
 
 /// Newer clients send a key over plain HTTP to this machine only.

@@ -61,11 +61,12 @@ pub(super) fn check(
     }
     let validator = validator(tool).map_err(|e| vec![e])?;
     let checked = Value::Object(checked);
-    let problems: Vec<String> =
-        validator.iter_errors(&checked).map(|error| told(tool, &error)).collect();
+    if !validator.is_valid(&checked) {
+        return Err(validator.iter_errors(&checked).map(|error| told(tool, &error)).collect());
+    }
     match checked {
-        Value::Object(checked) if problems.is_empty() => Ok(checked),
-        _ => Err(problems),
+        Value::Object(checked) => Ok(checked),
+        _ => Err(vec!["the arguments must be an object".into()]),
     }
 }
 

@@ -339,6 +339,38 @@ pub(super) fn templates(
             say(&name);
         }
     }
+    unused(tool, &place, problems);
+}
+
+/// An argument that goes nowhere would be shown to models in vain.
+fn unused(tool: &Tool, place: &str, problems: &mut Vec<String>) {
+    let def = &tool.def;
+    if def.builtin.is_some() {
+        return;
+    }
+    let names = tool.steps.iter().flat_map(super::Step::names);
+    let names: HashSet<String> =
+        names.chain(tool.result.iter().flat_map(|tree| tree.names())).collect();
+    if names.contains("args") {
+        return;
+    }
+    let used: HashSet<&str> =
+        names.iter().filter_map(|name| name.strip_prefix("args.")?.split('.').next()).collect();
+    for (name, param) in &def.params.0 {
+        let to = def.request.as_ref().map(|request| plan::place(request, name, param));
+        let own_body = def
+            .request
+            .as_ref()
+            .is_some_and(|r| r.json.is_some() || r.raw.is_some() || r.graphql.is_some());
+        let lost = match to {
+            None | Some(Location::Arg) => true,
+            Some(Location::Body) => own_body,
+            Some(_) => false,
+        };
+        if lost && !used.contains(name.as_str()) {
+            problems.push(format!("{place}: {}: `{name}` goes nowhere", def.slug));
+        }
+    }
 }
 
 fn resolves(name: &str, def: &Def, conn: &BTreeSet<String>, steps: &[&str], item: bool) -> bool {
@@ -372,7 +404,7 @@ pub(super) fn toolkit_templates(
     }
     let steps = toolkit.tools.iter().flat_map(|tool| &tool.steps);
     let bases = steps.filter_map(|step| step.call.base.as_ref());
-    if bases.chain([&toolkit.base]).any(|base| !base.is_fixed()) && toolkit.hosts.is_empty() {
+    if bases.chain([&toolkit.base]).any(|base| !base.is_fixed()) && toolkit.file.hosts.is_empty() {
         say("a base_url with templates needs `hosts`".into());
     }
     for (scheme, injection) in

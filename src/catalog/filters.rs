@@ -176,3 +176,92 @@ fn plus_minutes(text: &str, minutes: f64) -> Result<String, Error> {
     };
     Ok(written(&later))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value, json};
+
+    use super::super::template::{Expr, Names, Text};
+
+    fn eval(expression: &str) -> Result<Value, String> {
+        let conn = Map::from_iter([("x".to_owned(), json!({"a": 1, "n": null}))]);
+        Expr::compile(expression)?.value(&Names::of_conn(&conn))
+    }
+
+    #[test]
+    fn filters_give_what_the_format_says() {
+        for (expression, expected) in [
+            ("'a?>' | base64", json!("YT8+")),
+            ("'a?>' | base64url", json!("YT8-")),
+            ("'YT8-' | from_base64url", json!("a?>")),
+            ("'w6Q' | from_base64url", json!("ä")),
+            ("['a', none, 3] | csv", json!("a,3")),
+            ("none | csv", json!(null)),
+            ("['a', none, conn.y] | compact", json!(["a"])),
+            ("conn.x | compact", json!({"a": 1})),
+            ("['a', 'b'] | objects('email')", json!([{"email": "a"}, {"email": "b"}])),
+            ("0 | isoformat", json!("1970-01-01T00:00:00Z")),
+            ("'2026-01-31' | isoformat", json!("2026-01-31T00:00:00Z")),
+            ("'2026-01-31T09:00:00+02:00' | isoformat", json!("2026-01-31T09:00:00+02:00")),
+            ("'2026-01-31T23:30:00Z' | plus_minutes(45)", json!("2026-02-01T00:15:00Z")),
+            ("'2026-01-31T23:30:00' | plus_minutes(45)", json!("2026-02-01T00:15:00")),
+            ("'2026-01-31T23:30' | plus_minutes(-30)", json!("2026-01-31T23:00:00")),
+            ("'2026-01-31T23:30:00-05:00' | plus_minutes(0.5)", json!("2026-01-31T23:30:30-05:00")),
+            ("conn.nothing is none", json!(true)),
+            ("conn.nothing.deeper.still or 'x'", json!("x")),
+            ("(conn.nothing or {}).y", json!(null)),
+            ("dict(conn.x, **{'b': 2})", json!({"a": 1, "n": null, "b": 2})),
+            ("{'b': 2} | chain({'c': 3})", json!({"b": 2, "c": 3})),
+            ("2 ** 40", json!(1_099_511_627_776_i64)),
+        ] {
+            assert_eq!(eval(expression), Ok(expected), "{expression}");
+        }
+    }
+
+    #[test]
+    fn wrong_input_is_an_error_and_no_panic() {
+        for expression in [
+            "'ä' | plus_minutes(1)",
+            "'2026-01-31T23:30:00Z' | plus_minutes(1e300)",
+            "'9999-12-31T23:59:59Z' | plus_minutes(999999999999)",
+            "'!' | from_base64url",
+            "[1] | base64",
+            "{'to': 'nobody'} | mime",
+            "{'to': 'a@b.example', 'attachments': [{'data': '!'}]} | mime",
+            "{'to': 'a@b.example', 'attachments': [{'mime_type': 'a/b\r\nX: y'}]} | mime",
+        ] {
+            assert!(eval(expression).is_err(), "{expression}");
+        }
+    }
+
+    #[test]
+    fn a_loop_without_end_runs_out_of_fuel() {
+        let text = Text::template(
+            "{% for a in range(9999) %}{% for b in range(9999) %}{{ a * b }}{% endfor %}{% endfor %}",
+        );
+        assert!(text.unwrap().text(&Names::of_conn(&Map::new())).is_err());
+    }
+
+    #[test]
+    fn there_is_no_way_to_another_template_or_file() {
+        for source in ["{% include 'x' %}", "{% extends 'x' %}", "{% import 'x' as y %}{{ y }}"] {
+            let text = Text::template(source);
+            let rendered = text.and_then(|text| text.text(&Names::of_conn(&Map::new())));
+            assert!(rendered.is_err(), "{source}");
+        }
+    }
+
+    #[test]
+    fn attachments_make_a_message_of_parts() {
+        let message = eval(
+            "{'to': ['Ann <ann@example.com>', none], 'subject': 'ä' * 40, 'body': 'x', 'is_html': true,
+              'attachments': [{'filename': 'a\"b.txt', 'mime_type': 'text/plain', 'data': 'aGk'}]} | mime",
+        )
+        .unwrap();
+        let message = message.as_str().unwrap();
+        assert!(message.contains("multipart/mixed; boundary="), "{message}");
+        assert!(message.contains("filename=\"a_b.txt\"") && message.contains("\r\n\r\naGk=\r\n"));
+        assert!(message.contains("Content-Type: text/html; charset=utf-8"));
+        assert!(message.lines().all(|line| line.len() <= 78), "{message}");
+    }
+}

@@ -102,11 +102,6 @@ impl Hosts {
         Self { definition, operator }
     }
 
-    /// Whether there is a pattern at all.
-    pub fn is_empty(&self) -> bool {
-        self.definition.is_empty() && self.operator.is_empty()
-    }
-
     /// Whether a pattern allows the host of `url`.
     pub fn allows(&self, url: &Url) -> bool {
         let Some(host) = url.host_str().map(str::to_lowercase) else { return false };

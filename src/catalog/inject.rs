@@ -18,10 +18,59 @@ const PASSWORD: &str = "the password";
 /// Compiled places of a scheme's credentials.
 #[derive(Debug)]
 pub struct Injection {
-    headers: Vec<(String, Text)>,
-    query: Vec<(String, Text)>,
-    body: Vec<(String, Text)>,
-    basic: Option<(Text, Text)>,
+    headers: Vec<(String, Place)>,
+    query: Vec<(String, Place)>,
+    body: Vec<(String, Place)>,
+    basic: Option<(Place, Place)>,
+}
+
+/// One place: its template, and what can be known of it before a call.
+#[derive(Debug)]
+struct Place {
+    text: Text,
+    /// Fields of `cred` that it asks for.
+    wants: Vec<String>,
+    plain: Option<Plain>,
+}
+
+/// `Bearer {{ cred.api_key }}`, as nearly all places are: filled without the interpreter.
+#[derive(Debug)]
+struct Plain {
+    before: String,
+    field: String,
+    after: String,
+}
+
+impl Plain {
+    fn parse(source: &str) -> Option<Self> {
+        let (before, rest) = source.split_once("{{")?;
+        let (expression, after) = rest.split_once("}}")?;
+        let field = expression.trim().strip_prefix("cred.")?;
+        let is_name = field.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        (is_name && !before.contains('{') && !after.contains('{')).then(|| Self {
+            before: before.to_owned(),
+            field: field.to_owned(),
+            after: after.to_owned(),
+        })
+    }
+
+    fn fill(&self, cred: &Map<String, Value>) -> Option<String> {
+        let value = cred.get(&self.field)?.as_str()?;
+        Some([self.before.as_str(), value, self.after.as_str()].concat())
+    }
+}
+
+impl Place {
+    fn compile(source: &str) -> Result<Self, String> {
+        let text = Text::compile(source)?;
+        let wants = text
+            .names()
+            .iter()
+            .filter_map(|name| name.strip_prefix("cred."))
+            .map(|rest| rest.split('.').next().unwrap_or(rest).to_owned())
+            .collect();
+        Ok(Self { text, wants, plain: Plain::parse(source) })
+    }
 }
 
 /// Credentials in their places.
@@ -48,17 +97,17 @@ impl Injection {
             Some(inject) => inject.clone(),
             None => usual(scheme.scheme)?,
         };
-        let list = |map: &BTreeMap<String, String>| -> Result<Vec<(String, Text)>, String> {
+        let list = |map: &BTreeMap<String, String>| -> Result<Vec<(String, Place)>, String> {
             map.iter()
                 .map(|(name, text)| {
-                    let text = Text::compile(text).map_err(|e| format!("inject {name}: {e}"))?;
-                    Ok((name.clone(), text))
+                    let place = Place::compile(text).map_err(|e| format!("inject {name}: {e}"))?;
+                    Ok((name.clone(), place))
                 })
                 .collect()
         };
         let basic = match &places.basic {
             Some(Basic { username, password }) => {
-                Some((Text::compile(username)?, Text::compile(password)?))
+                Some((Place::compile(username)?, Place::compile(password)?))
             }
             None => None,
         };
@@ -72,9 +121,10 @@ impl Injection {
 
     /// Names that its templates ask for, dotted.
     pub(super) fn names(&self) -> Vec<String> {
-        let lists = self.headers.iter().chain(&self.query).chain(&self.body).map(|(_, text)| text);
+        let lists =
+            self.headers.iter().chain(&self.query).chain(&self.body).map(|(_, place)| place);
         let basic = self.basic.iter().flat_map(|(user, password)| [user, password]);
-        lists.chain(basic).flat_map(Text::names).collect()
+        lists.chain(basic).flat_map(|place| place.text.names()).collect()
     }
 
     /// Fills the places.
@@ -87,28 +137,29 @@ impl Injection {
         conn: &Map<String, Value>,
     ) -> Result<Injected, String> {
         let names = Names::of_roots(vec![("cred", cred), ("conn", conn)]);
-        let fill = |place: &str, text: &Text| -> Result<String, String> {
+        let fill = |place: &str, at: &Place| -> Result<String, String> {
             // An empty password is common where the user name is a key.
             let optional = place == PASSWORD;
-            for name in text.names().into_iter().filter(|_| !optional) {
-                let mut parts = name.split('.');
-                if let (Some("cred"), Some(field)) = (parts.next(), parts.next()) {
-                    let held = cred.get(field).is_some_and(|v| !v.is_null() && v != "");
-                    if !held {
-                        return Err(format!("the connection has no `{field}`"));
-                    }
+            for field in at.wants.iter().filter(|_| !optional) {
+                let held = cred.get(field).is_some_and(|v| !v.is_null() && v != "");
+                if !held {
+                    return Err(format!("the connection has no `{field}`"));
                 }
             }
-            let value = text
-                .text(&names)
-                .map_err(|_| format!("the credential for {place} cannot be made"))?
-                .unwrap_or_default();
+            let value = match at.plain.as_ref().and_then(|plain| plain.fill(cred)) {
+                Some(value) => value,
+                None => at
+                    .text
+                    .text(&names)
+                    .map_err(|_| format!("the credential for {place} cannot be made"))?
+                    .unwrap_or_default(),
+            };
             if value.chars().any(|c| c.is_control()) {
                 return Err(format!("the credential for {place} has a control character in it"));
             }
             Ok(value)
         };
-        let list = |texts: &[(String, Text)]| -> Result<Vec<(String, String)>, String> {
+        let list = |texts: &[(String, Place)]| -> Result<Vec<(String, String)>, String> {
             texts.iter().map(|(name, text)| Ok((name.clone(), fill(name, text)?))).collect()
         };
         let mut headers = list(&self.headers)?;

@@ -79,11 +79,17 @@ fn attachment(fields: &Value) -> Result<String, String> {
     )
     .decode(data)
     .map_err(|_| format!("the data of attachment `{name}` is not base64"))?;
-    let name = one_line(name).replace(['"', '\\'], "_");
+    let name: String = one_line(name).replace(['"', '\\'], "_").chars().take(200).collect();
+    let name = if name.is_ascii() {
+        format!("filename=\"{name}\"")
+    } else {
+        let encoded =
+            percent_encoding::utf8_percent_encode(&name, percent_encoding::NON_ALPHANUMERIC);
+        format!("filename*=UTF-8''{encoded}")
+    };
     Ok(format!(
-        "Content-Type: {kind}\r\nContent-Disposition: attachment; filename=\"{}\"\r\n\
+        "Content-Type: {kind}\r\nContent-Disposition: attachment; {name}\r\n\
          Content-Transfer-Encoding: base64\r\n\r\n{}",
-        words(&name),
         lines(&STANDARD.encode(bytes))
     ))
 }
@@ -137,7 +143,7 @@ fn words(text: &str) -> String {
     }
     let mut chunks: Vec<String> = vec![String::new()];
     for c in text.chars() {
-        let full = chunks.last().is_some_and(|chunk| chunk.len() + c.len_utf8() > 45);
+        let full = chunks.last().is_some_and(|chunk| chunk.len() + c.len_utf8() > 39);
         if full {
             chunks.push(String::new());
         }

@@ -156,3 +156,81 @@ fn push_segments(out: &mut String, name: &str, text: &str) -> Result<(), String>
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use percent_encoding::percent_decode_str;
+    use proptest::prelude::*;
+    use serde_json::{Map, json};
+    use url::Url;
+
+    use super::super::hosts::join;
+    use super::super::model::Map2;
+    use super::super::{Scope, model::Param};
+    use super::*;
+
+    fn render(path: &str, value: Value) -> Result<String, String> {
+        let template = PathTemplate::compile(path, |name| format!("args.{name}")).unwrap();
+        let params: Map2<Param> = serde_json::from_value(json!({"v": {"type": "string"}})).unwrap();
+        let args = Map::from_iter([("v".to_owned(), value)]);
+        let scope = Scope { args: &args, conn: Map::new(), steps: Map::new(), item: None };
+        template.render(&Names::of_tool(&params, &scope))
+    }
+
+    fn decoded(text: &str) -> String {
+        percent_decode_str(text).decode_utf8().unwrap().into_owned()
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_fills_one_segment_and_nothing_else(value in "\\PC{0,12}|[./%#?@:\\\\&;a\r\n\0 ]{0,8}") {
+            let base = Url::parse("https://api.example.com/v1").unwrap();
+            match render("/a/{v}/b", Value::String(value.clone())) {
+                Err(_) => prop_assert!(value.is_empty() || value == "." || value == ".."),
+                Ok(path) => {
+                    let url = join(&base, &path).unwrap();
+                    prop_assert_eq!(url.host_str(), Some("api.example.com"));
+                    prop_assert!(url.query().is_none() && url.fragment().is_none());
+                    let segments: Vec<&str> = url.path_segments().unwrap().collect();
+                    prop_assert_eq!(segments.len(), 4);
+                    prop_assert_eq!(decoded(segments[2]), value);
+                }
+            }
+        }
+
+        #[test]
+        fn a_value_with_slashes_stays_below_its_place(value in "[./%#?@:\\\\a]{0,10}") {
+            let base = Url::parse("https://api.example.com/v1/").unwrap();
+            if let Ok(path) = render("/a/{v*}", Value::String(value.clone())) {
+                let url = join(&base, &path).unwrap();
+                prop_assert_eq!(url.host_str(), Some("api.example.com"));
+                prop_assert!(url.path() == "/v1/a" || url.path().starts_with("/v1/a/"));
+                let rest = decoded(url.path().trim_start_matches("/v1/a").trim_start_matches('/'));
+                let bare = value.strip_prefix('/').unwrap_or(&value);
+                prop_assert_eq!(rest, bare.strip_suffix('/').unwrap_or(bare));
+            }
+        }
+    }
+
+    #[test]
+    fn dot_segments_and_missing_values_are_refused() {
+        for value in [json!(".."), json!("."), json!(""), json!(null), json!([1]), json!({})] {
+            assert!(render("/a/{v}", value.clone()).is_err(), "{value}");
+        }
+        for value in ["..", "a/../b", "a/./b", "a//b", "../a"] {
+            assert!(render("/a/{v*}", json!(value)).is_err(), "{value}");
+        }
+        assert!(render("/a/.{v}", json!(".")).is_err());
+        assert_eq!(render("/a/{v*}", json!("")).unwrap(), "/a");
+        assert_eq!(render("/a/{v*}", json!("b/c d")).unwrap(), "/a/b/c%20d");
+        assert_eq!(render("/a/{v}.json", json!("x/y")).unwrap(), "/a/x%2Fy.json");
+        assert_eq!(render("/a/{v}", json!(7)).unwrap(), "/a/7");
+    }
+
+    #[test]
+    fn a_path_of_a_definition_is_checked() {
+        for path in ["a", "/a?b", "/a#b", "/a/{b", "/a/{}", "/a/{b c}", "/a/{b|tojson}", "/a b"] {
+            assert!(PathTemplate::compile(path, str::to_owned).is_err(), "{path}");
+        }
+    }
+}

@@ -18,18 +18,13 @@ use crate::domain::time::now;
 use crate::error::{Error, Result, codes};
 use crate::oauth::Provider;
 
-/// Why attempts end that were not finished.
-pub const TIMED_OUT: &str = "Connection initiation timed out after 10 minutes. \
-    The person did not finish connecting in time; start again.";
-
-/// The reason in the server's own time.
+/// Why attempts end that were not finished, in the documented words.
 pub fn timed_out(ttl: std::time::Duration) -> String {
-    let minutes = ttl.as_secs() / 60;
-    match ttl.as_secs() {
-        600 => TIMED_OUT.to_owned(),
-        s if s >= 120 => TIMED_OUT.replace("10 minutes", &format!("{minutes} minutes")),
-        s => TIMED_OUT.replace("10 minutes", &format!("{s} seconds")),
-    }
+    let time = match ttl.as_secs() {
+        s if s >= 120 && s % 60 == 0 => format!("{} minutes", s / 60),
+        s => format!("{s} seconds"),
+    };
+    format!("Connection initiation did not complete within {time}")
 }
 
 /// 404 for an account.

@@ -121,7 +121,7 @@ async fn tokens(
     let text = |name: &str| ticket.data.get(name).and_then(Value::as_str);
     let redirect_uri = text("redirect_uri").unwrap_or(&provider.redirect_uri);
     let granted = provider.exchange(&app.net, code, redirect_uri, text("verifier")).await;
-    Ok(granted.map_err(|e| format!("The code could not be exchanged for a token: {e}")))
+    Ok(granted.map_err(|e| format!("OAuth callback failed during token exchange: {e}")))
 }
 
 /// Applies a change to the account, over whatever state it is in by now.

@@ -257,6 +257,9 @@ pub async fn update_disabled(
         "update connected_account set is_disabled = $3, updated_at = now(),
             status = case when $3 and status = 'ACTIVE' then 'INACTIVE'
                           when not $3 and status = 'INACTIVE' then 'ACTIVE' else status end,
+            status_reason = case when $3 and status = 'ACTIVE' then 'Connection status updated by user'
+                                 when not $3 and status = 'INACTIVE' then null
+                                 else status_reason end,
             state_version = state_version + 1
          where project_id = $1 and id = $2 and deleted_at is null",
     )

@@ -48,6 +48,58 @@ pub struct ExecutionLogRow {
     pub created_at: DateTime<Utc>,
 }
 
+/// A text column that lists can be filtered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Column {
+    /// Log id.
+    Id,
+    /// Tool.
+    Tool,
+    /// Toolkit.
+    Toolkit,
+    /// Account.
+    Account,
+    /// Auth config.
+    AuthConfig,
+    /// User.
+    User,
+    /// HTTP request.
+    Request,
+    /// Error text.
+    Error,
+}
+
+impl Column {
+    /// The column as an expression that is never null.
+    fn sql(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Tool => "tool_slug",
+            Self::Toolkit => "toolkit_slug",
+            Self::Account => "coalesce(account_id, '')",
+            Self::AuthConfig => "coalesce(auth_config_id, '')",
+            Self::User => "coalesce(user_id, '')",
+            Self::Request => "request_id",
+            Self::Error => "coalesce(error, '')",
+        }
+    }
+}
+
+/// What a column must be.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    /// The column.
+    pub column: Column,
+    /// Whether the value may be a part of the column's.
+    pub contains: bool,
+    /// Whether the condition must not hold.
+    pub negated: bool,
+    /// Whether upper and lower case are the same.
+    pub any_case: bool,
+    /// The value.
+    pub value: String,
+}
+
 /// Filters of [`list`].
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -63,6 +115,8 @@ pub struct Filter {
     pub user_ids: Vec<String>,
     /// Log ids; empty: all.
     pub ids: Vec<String>,
+    /// Further conditions, all of which hold.
+    pub conditions: Vec<Condition>,
     /// Outcome.
     pub successful: Option<bool>,
     /// Not before.
@@ -157,6 +211,16 @@ pub async fn list(
         if !values.is_empty() {
             query.push(column).push_bind(values.clone()).push(")");
         }
+    }
+    for condition in &filter.conditions {
+        let (open, close) = if condition.any_case { ("lower(", ")") } else { ("", "") };
+        query.push(if condition.negated { " and not (" } else { " and (" });
+        // strpos, not like: the value holds no pattern.
+        query.push(if condition.contains { "strpos(" } else { "" });
+        query.push(open).push(condition.column.sql()).push(close);
+        query.push(if condition.contains { ", " } else { " = " }).push(open);
+        query.push_bind(condition.value.clone()).push(close);
+        query.push(if condition.contains { ") > 0)" } else { ")" });
     }
     if let Some(successful) = filter.successful {
         query.push(" and successful = ").push_bind(successful);

@@ -281,12 +281,12 @@ impl Access {
     /// Adds what must not appear in errors, logs and answers.
     pub(super) fn add_secrets(&self, toolkit: &Toolkit, secrets: &mut Secrets) {
         let fields = self.fields(toolkit);
+        let definition = self.kind().and_then(|kind| scheme(toolkit, kind));
+        let declared = |name: &str| {
+            definition.is_some_and(|s| s.connect_fields.iter().any(|f| f.secret && f.name == name))
+        };
         for (name, value) in fields.cred.iter() {
-            let harmless = matches!(
-                name.as_str(),
-                "username" | "scope" | "token_type" | "expires_in" | "client_id" | "base_url"
-            );
-            if !harmless && !fields.conn.contains_key(name) {
+            if declared(name) || sounds_secret(name) {
                 secrets.add_all(value);
             }
         }
@@ -295,6 +295,15 @@ impl Access {
             secrets.add_basic(text("username"), text("password"));
         }
     }
+}
+
+/// Whether a field of this name holds a credential; a caller's own data may have any fields.
+fn sounds_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name != "token_type"
+        && ["token", "secret", "key", "password", "credential", "private", "encoded"]
+            .iter()
+            .any(|word| name.contains(word))
 }
 
 /// The account's state over the fields that its config shares.

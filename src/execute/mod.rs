@@ -20,7 +20,10 @@ mod response;
 mod steps;
 mod types;
 
-use serde_json::json;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::catalog::{Tool, Toolkit};
@@ -29,10 +32,19 @@ use crate::error::{Error, Result, codes};
 use access::{Access, Wanted};
 use exchange::Exchange;
 use record::Record;
+use redact::Secrets;
 use steps::{Outcome, Run};
 
-pub use proxy::{fetch_binary, proxy};
+pub use proxy::proxy;
 pub use types::*;
+
+/// What a log row keeps of a request.
+#[derive(Serialize)]
+struct Logged<'a> {
+    arguments: &'a Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    custom_auth_params: Option<Value>,
+}
 
 /// Executes a tool for a project.
 ///
@@ -56,16 +68,15 @@ pub async fn execute(
         row.user_id.clone_from(&request.user_id);
         row.account_id.clone_from(&request.connected_account_id);
     });
-    match &request.custom_auth_params {
-        None => record.request(&json!({"arguments": request.arguments})),
-        Some(params) => {
-            params.add_secrets(&mut record.secrets);
-            record.request(&json!({
-                "arguments": request.arguments,
-                "custom_auth_params": params.described(),
-            }));
-        }
+    if let Some(params) = &request.custom_auth_params {
+        let mut secrets = Secrets::default();
+        params.add_secrets(&mut secrets);
+        record.secrets = Arc::new(secrets);
     }
+    record.request(&Logged {
+        arguments: &request.arguments,
+        custom_auth_params: request.custom_auth_params.as_ref().map(CustomAuthParams::described),
+    });
     match run(app, project, toolkit, tool, request, &mut record).await {
         Err(error) => Err(record.refused(error).await),
         Ok(outcome) => {
@@ -114,7 +125,7 @@ async fn run(
         access::check_restriction(&app.catalog, config, tool)?;
     }
     let exchange = Exchange::begin(app, toolkit, access, params.as_ref()).await?;
-    record.secrets = exchange.secrets().as_ref().clone();
+    record.secrets = exchange.secrets();
     let run = Run { app, project: &project.id, toolkit, tool, exchange: &exchange };
     let outcome = run.all(&args).await;
     note_exchange(record, &exchange);
@@ -133,7 +144,7 @@ fn note_access(record: &mut Record<'_>, access: &Access) {
 
 fn note_exchange(record: &mut Record<'_>, exchange: &Exchange<'_>) {
     record.provider = exchange.waited();
-    record.secrets = exchange.secrets().as_ref().clone();
+    record.secrets = exchange.secrets();
     record.set(|row| row.provider_status = exchange.status());
 }
 

@@ -1,5 +1,7 @@
 //! Requests of the caller's own with an account's credentials.
 
+use std::sync::Arc;
+
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -8,6 +10,7 @@ use super::access::{self, Access};
 use super::exchange::{Exchange, Trouble};
 use super::params::check_header;
 use super::record::Record;
+use super::redact::Secrets;
 use super::response::{self, Body};
 use super::types::{ProxyOutcome, ProxyRequest};
 use crate::app::App;
@@ -36,7 +39,9 @@ pub async fn proxy(app: &App, project: &Project, request: ProxyRequest) -> Resul
         row.toolkit_version = toolkit.file.versions.first().cloned().unwrap_or_default();
     });
     super::note_access(&mut record, &access);
-    access.add_secrets(toolkit, &mut record.secrets);
+    let mut secrets = Secrets::default();
+    access.add_secrets(toolkit, &mut secrets);
+    record.secrets = Arc::new(secrets);
     record.request(&described(&request));
     match run(app, project, toolkit, access, request, &mut record).await {
         Err(error) => Err(record.refused(error).await),
@@ -268,31 +273,4 @@ fn described(request: &ProxyRequest) -> Value {
         "body": request.body,
         "binary_bytes": request.binary.as_ref().map(|(bytes, _)| bytes.len()),
     })
-}
-
-/// Fetches the bytes that a proxy call is to send from a public address, with their media type.
-///
-/// # Errors
-/// When the address is not allowed or gives no answer.
-pub async fn fetch_binary(app: &App, url: &str) -> Result<(Vec<u8>, String)> {
-    let url = Url::parse(url).map_err(|_| Error::bad_request("binary_body.url is not a URL"))?;
-    let request = OutboundRequest {
-        method: Method::GET,
-        url,
-        headers: Vec::new(),
-        body: OutboundBody::Empty,
-        timeout: None,
-    };
-    let answer = app.net.send(request).await.map_err(|error| gateway_error(&error))?;
-    if answer.status != 200 {
-        return Err(Error::bad_request(format!(
-            "binary_body.url answered {}, not 200",
-            answer.status
-        )));
-    }
-    let kind = match response::mimetype(&answer.headers) {
-        kind if kind.is_empty() => "application/octet-stream".to_owned(),
-        kind => kind,
-    };
-    Ok((answer.body.to_vec(), kind))
 }

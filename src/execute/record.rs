@@ -1,5 +1,6 @@
 //! The log row of a call, written whatever becomes of the call.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -28,7 +29,7 @@ pub(super) struct Record<'a> {
     began: Instant,
     stores_data: bool,
     /// Secrets that the row must not hold.
-    pub secrets: Secrets,
+    pub secrets: Arc<Secrets>,
     /// Time spent waiting for the provider.
     pub provider: Duration,
     _running: tokio_util::task::task_tracker::TaskTrackerToken,
@@ -62,7 +63,7 @@ impl<'a> Record<'a> {
             row: Some(row),
             began: Instant::now(),
             stores_data: project.config.log_visibility_setting == LogVisibility::ShowAll,
-            secrets: Secrets::default(),
+            secrets: Arc::default(),
             provider: Duration::ZERO,
             _running: app.logbook.enter(),
         }

@@ -225,7 +225,7 @@ impl Job {
         match answer {
             Ok(tokens) => self.save(&tokens, &token).await,
             Err(TokenFailure::Refused(why)) => {
-                self.expire(&format!("The provider refused to refresh the token: {why}")).await
+                self.expire(&format!("Permanent auth error during token refresh: {why}")).await
             }
             Err(TokenFailure::Unavailable(why)) => {
                 tracing::warn!(account = %self.account.id, %why, "token refresh: no answer");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -13,7 +14,7 @@ use crate::app::AppState;
 use crate::catalog::fields::FieldSpec;
 use crate::connect::fields::Problem;
 use crate::connect::link::{self, Link, Submitted};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A field, as the page shows it.
 struct Shown {
@@ -45,7 +46,12 @@ struct LinkPage {
 }
 
 /// The form.
-pub async fn show(State(app): State<AppState>, Path(token): Path<String>) -> Response {
+pub async fn show(
+    State(app): State<AppState>,
+    token: Result<Path<String>, PathRejection>,
+) -> Response {
+    // What is not even text was never a token.
+    let token = token.map(|Path(t)| t).unwrap_or_default();
     match link::open(&app, &token).await {
         Ok(link) => form(&link, &BTreeMap::new(), Vec::new()),
         Err(error) => failure(&error),
@@ -55,9 +61,13 @@ pub async fn show(State(app): State<AppState>, Path(token): Path<String>) -> Res
 /// The form, sent.
 pub async fn submit(
     State(app): State<AppState>,
-    Path(token): Path<String>,
-    body: Bytes,
+    token: Result<Path<String>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response {
+    let token = token.map(|Path(t)| t).unwrap_or_default();
+    let Ok(body) = body else {
+        return failure(&Error::bad_request("The form could not be read"));
+    };
     match submitted(&app, &token, &body).await {
         Ok(response) => response,
         Err(error) => failure(&error),

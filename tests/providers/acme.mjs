@@ -109,7 +109,7 @@ export async function startAcme(callback, logFile) {
   const provider = openid(issuer, callback);
   const oauth = provider.callback();
 
-  // What was issued, by person: tests revoke it at the revocation endpoint.
+  // What was issued, by person: tests count it, and revoke it at the revocation endpoint.
   const issued = new Map();
   const note = (kind) => (token) => {
     const all = issued.get(token.accountId) ?? { access: [], refresh: [] };
@@ -179,6 +179,11 @@ export async function startAcme(callback, logFile) {
       else if (url.pathname === '/test/issued') {
         response.writeHead(200, { 'content-type': 'application/json' })
           .end(JSON.stringify({ ...(issued.get(url.searchParams.get('user')) ?? { access: [], refresh: [] }), refreshes }));
+      } else if (url.pathname === '/test/drop-access') {
+        // As when a provider ends a session: the access tokens are dead, the grant lives on.
+        const { access } = issued.get(url.searchParams.get('user'));
+        for (const jti of access) await (await provider.AccessToken.find(jti))?.destroy();
+        response.writeHead(204).end();
       } else oauth(request, response);
     } catch (error) {
       appendFileSync(logFile, `${error.stack}\n`);

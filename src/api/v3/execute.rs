@@ -159,7 +159,6 @@ struct ProxyParameter {
     value: Value,
     /// Where it goes; older clients call it `in`.
     #[serde(alias = "in")]
-    #[schema(inline)]
     r#type: ParameterPlace,
 }
 
@@ -182,7 +181,6 @@ struct ProxyBody {
     #[schema(min_length = 1)]
     endpoint: String,
     /// Method.
-    #[schema(inline)]
     method: ProxyMethod,
     /// JSON body.
     #[serde(default)]

@@ -4,6 +4,8 @@ mod auth_configs;
 mod connected_accounts;
 mod execute;
 mod files;
+mod logs;
+mod logs_internal;
 mod orgs;
 mod scopes;
 mod session;
@@ -28,4 +30,6 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(scopes::router())
         .merge(execute::router())
         .merge(files::router())
+        .merge(logs::router())
+        .merge(logs_internal::router())
 }

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -81,6 +82,9 @@ struct OrgMember {
     name: String,
     /// Always `owner`.
     role: &'static str,
+    /// Always empty.
+    #[schema(value_type = Object)]
+    metadata: Map<String, Value>,
 }
 
 /// Who is calling.
@@ -134,6 +138,12 @@ async fn info(State(app): State<AppState>, key: AnyKey) -> Result<Json<SessionIn
             key: format!("{}...", principal.key_hint),
             deleted: false,
         }),
-        org_member: OrgMember { id: member, email: String::new(), name: org_name, role: "owner" },
+        org_member: OrgMember {
+            id: member,
+            email: String::new(),
+            name: org_name,
+            role: "owner",
+            metadata: Map::new(),
+        },
     }))
 }

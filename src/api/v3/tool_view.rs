@@ -95,12 +95,12 @@ pub(super) struct ToolItem<'a> {
 impl<'a> Found<'a> {
     /// Tags of the definition and hints.
     pub fn tags(&self) -> Vec<&'a str> {
-        self.tool.def.tags.iter().map(String::as_str).collect()
+        self.tool.tags.iter().map(String::as_str).collect()
     }
 
     /// Whether it has a tag, in any case.
     pub fn has_tag(&self, tag: &str) -> bool {
-        self.tool.def.tags.iter().any(|own| own.eq_ignore_ascii_case(tag))
+        self.tool.tags.iter().any(|own| own.eq_ignore_ascii_case(tag))
     }
 
     /// Whether it may need a scope.

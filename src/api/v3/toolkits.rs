@@ -107,10 +107,8 @@ struct MultiBody {
     /// Id or name of a category.
     category: Option<String>,
     /// Who looks after the toolkits.
-    #[schema(inline)]
     managed_by: Option<ManagedBy>,
     /// Order.
-    #[schema(inline)]
     sort_by: Option<SortBy>,
     /// Toolkits per page; 20 when absent, at most 1000.
     limit: Option<f64>,

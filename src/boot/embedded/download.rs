@@ -71,9 +71,26 @@ async fn try_fetch(home: &Path, releases: &str) -> anyhow::Result<Binaries> {
     // The database's own user must get in.
     std::fs::set_permissions(&out, std::fs::Permissions::from_mode(0o755))?;
     let bin = bin_dir(home);
-    Binaries::at(&bin)
-        .await
-        .with_context(|| format!("the programs in {} do not run on this machine", bin.display()))
+    match Binaries::at(&bin).await {
+        Some(binaries) => Ok(binaries),
+        None => bail!("the downloaded PostgreSQL does not run here: {}", complaint(&bin).await),
+    }
+}
+
+/// What a program says that does not run, such as which library it misses.
+async fn complaint(bin: &Path) -> String {
+    let postgres = bin.join("postgres");
+    match tokio::process::Command::new(&postgres).arg("--version").output().await {
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            if said.is_empty() {
+                format!("{} ended with {}", postgres.display(), output.status)
+            } else {
+                said
+            }
+        }
+        Err(error) => format!("{}: {error}", postgres.display()),
+    }
 }
 
 /// The first 64 hexadecimal digits of `<digest>  <file name>`.

@@ -1,4 +1,9 @@
 //! The JSON API over HTTP.
 
 mod edges;
+mod execute;
+mod logs;
+mod openapi;
 mod orgs;
+mod toolkits;
+mod tools;

@@ -14,11 +14,15 @@ use super::process::Home;
 /// A release whose programs start this machine's own: those find their libraries only where
 /// they were installed.
 fn release() -> Vec<u8> {
+    packed(|name| format!("exec '{}' \"$@\"", installed().join(name).display()))
+}
+
+fn packed(script: impl Fn(&str) -> String) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     let bin = dir.path().join("postgresql-x/bin");
     std::fs::create_dir_all(&bin).unwrap();
     for name in ["initdb", "postgres", "pg_ctl"] {
-        let script = format!("#!/bin/sh\nexec '{}' \"$@\"\n", installed().join(name).display());
+        let script = format!("#!/bin/sh\n{}\n", script(name));
         let program = bin.join(name);
         std::fs::write(&program, script).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -102,6 +106,17 @@ async fn a_mirror_without_a_checksum_is_not_trusted() {
     let home = Home::new();
     let (_, said) = home.refused(&settings(&url));
     assert!(said.contains("holds no SHA-256"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_that_do_not_run_here_are_refused_with_their_own_words() {
+    let archive = packed(|_| "echo 'libxml2.so.2: no such file' >&2; exit 127".to_owned());
+    let digest = hex::encode(Sha256::digest(&archive));
+    let url = mirror(archive, digest).await;
+    let home = Home::new();
+    let (code, said) = home.refused(&settings(&url));
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("libxml2.so.2") && said.contains("apt install postgresql"), "{said}");
 }
 
 #[test]

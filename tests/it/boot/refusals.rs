@@ -79,3 +79,16 @@ fn a_lost_encryption_key_is_noticed() {
     std::fs::rename(home.data_dir().join("away"), &key).unwrap();
     home.start(&[]).stop();
 }
+
+#[test]
+fn a_wrong_toolkit_definition_stops_the_start_and_is_named() {
+    let home = Home::new();
+    let toolkits = home.path().join("toolkits");
+    std::fs::create_dir_all(toolkits.join("mine")).unwrap();
+    std::fs::write(toolkits.join("mine/toolkit.yaml"), "spec: 1\nslug: mine\ncolour: red\n")
+        .unwrap();
+    let (code, said) = home.refused(&[("PATCHBAY_TOOLKITS_DIR", toolkits.to_str().unwrap())]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("mine/toolkit.yaml") && said.contains("colour"), "{said}");
+    assert_eq!(home.processes(), Vec::<String>::new());
+}

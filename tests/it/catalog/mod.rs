@@ -1,6 +1,8 @@
 //! The catalogue: definitions that load, schemas that models take, requests that render.
 
+mod arguments;
 mod documented_names;
+mod format;
 mod gate;
 mod loading;
 mod rendering;

@@ -222,3 +222,34 @@ fn header_arguments_cannot_bring_further_headers() {
     let scope = Scope { args: &args, conn: Map::new(), steps: Map::new(), item: None };
     assert!(tool.render(toolkit, 0, &scope).err().unwrap().contains("control character"));
 }
+
+#[test]
+fn an_argument_cannot_start_a_part_of_its_own() {
+    let catalog = built_in();
+    for (slug, name) in [("JIRA_ADD_ATTACHMENT", "content"), ("SUPABASE_DEPLOY_FUNCTION", "file")] {
+        let (toolkit, tool) = catalog.tool(slug).unwrap();
+        let mut args = checked(tool, arguments(tool, false));
+        let raw = tool.def.request.as_ref().unwrap().raw.as_ref().unwrap();
+        let boundary = raw.content_type.split("boundary=").nth(1).unwrap();
+        args.insert(name.into(), format!("x\r\n--{boundary}\r\ny").into());
+        let conn = connection(toolkit);
+        let scope = Scope { args: &args, conn, steps: Map::new(), item: None };
+        let problem = tool.render(toolkit, 0, &scope).err().unwrap();
+        assert!(problem.contains("separates the parts"), "{problem}");
+    }
+    let (_, tool) = catalog.tool("JIRA_ADD_ATTACHMENT").unwrap();
+    let mut args = arguments(tool, false);
+    args.insert("mime_type".into(), "text/plain\r\nX: y".into());
+    assert!(tool.check_arguments(args).is_err());
+}
+
+#[test]
+fn text_of_an_argument_is_no_template() {
+    let request = one(
+        &built_in(),
+        "NOTION_CREATE_DATABASE",
+        json!({"parent_id": "p", "title": "{{ args }} \"<&' {% raw %}", "properties": [{"name": "Name", "type": "title"}]}),
+    );
+    let OutboundBody::Json(body) = request.body else { panic!() };
+    assert_eq!(body["title"][0]["text"]["content"], "{{ args }} \"<&' {% raw %}");
+}

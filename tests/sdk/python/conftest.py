@@ -9,7 +9,11 @@ import support
 
 support.watch_hosts()
 
-from composio import Composio, __version__  # noqa: E402  (after the audit has begun)
+from importlib.metadata import version  # noqa: E402
+
+from composio import Composio  # noqa: E402  (after the audit has begun)
+
+SDK_VERSION = version("composio")
 
 
 class Env:
@@ -138,5 +142,5 @@ def no_other_host():
 
 def pytest_terminal_summary(terminalreporter):
     terminalreporter.write_line(
-        f"composio {__version__}: hosts contacted other than loopback: {len(support.foreign)}"
+        f"composio {SDK_VERSION}: hosts contacted other than loopback: {len(support.foreign)}"
     )

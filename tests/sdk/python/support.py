@@ -47,31 +47,43 @@ def watch_hosts() -> None:
 # --- a person with a browser ---------------------------------------------------------------------
 
 
-class _FirstForm(html.parser.HTMLParser):
-    def __init__(self):
+class _Form:
+    def __init__(self, action):
+        self.action, self.fields, self.buttons, self.text = action, {}, [], ""
+
+
+class _Forms(html.parser.HTMLParser):
+    def __init__(self, page):
         super().__init__()
-        self.action, self.fields, self.buttons, self._in, self._done = None, {}, [], False, False
+        self.found, self._open = [], None
+        self.feed(page)
 
     def handle_starttag(self, tag, attrs):
         attrs = dict(attrs)
-        if tag == "form" and not self._done:
-            self._in, self.action = True, attrs.get("action", "")
-        elif self._in and tag == "input" and attrs.get("name"):
-            self.fields[attrs["name"]] = attrs.get("value", "")
-        elif self._in and tag == "button" and attrs.get("name"):
-            self.buttons.append((attrs["name"], attrs.get("value", "")))
+        if tag == "form":
+            self._open = _Form(attrs.get("action", ""))
+            self.found.append(self._open)
+        elif self._open and tag == "input" and attrs.get("name"):
+            self._open.fields[attrs["name"]] = attrs.get("value", "")
+        elif self._open and tag == "button" and attrs.get("name"):
+            self._open.buttons.append((attrs["name"], attrs.get("value", "")))
+
+    def handle_data(self, data):
+        if self._open:
+            self._open.text += data
 
     def handle_endtag(self, tag):
-        if tag == "form" and self._in:
-            self._in, self._done = False, True
+        if tag == "form":
+            self._open = None
 
 
 class Browser:
-    """Follows redirects and submits the first form of each page, until it is sent to a host that
-    is not among the servers of the tests: there it stops and returns the address."""
+    """Follows redirects and submits a form of each page (the one that names `choose`, else the
+    first), until it is sent to a host that is not among the servers of the tests: there it stops
+    and returns the address."""
 
-    def __init__(self, **fill):
-        self.fill = fill
+    def __init__(self, choose: str = "", **fill):
+        self.choose, self.fill = choose, fill
         self.http = httpx.Client(follow_redirects=False, timeout=30)
         self.visited: list[str] = []
         self.page = ""
@@ -88,10 +100,10 @@ class Browser:
                 url, method, data = urllib.parse.urljoin(url, answer.headers["location"]), "GET", None
                 continue
             self.page = answer.text
-            form = _FirstForm()
-            form.feed(answer.text)
-            if form.action is None or not submit:
+            forms = _Forms(answer.text).found
+            if not forms or not submit:
                 return url
+            form = next((form for form in forms if self.choose and self.choose in form.text), forms[0])
             data = {k: self.fill.get(k, v) for k, v in form.fields.items()}
             names = [value for _, value in form.buttons]
             if deny and "cancel" in names:

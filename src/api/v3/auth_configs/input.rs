@@ -17,6 +17,7 @@ pub struct ToolkitRef {
 
 /// A new auth config.
 #[derive(Deserialize, ToSchema)]
+#[schema(as = AuthConfigCreateBody)]
 pub struct CreateBody {
     /// Toolkit to configure.
     pub toolkit: ToolkitRef,

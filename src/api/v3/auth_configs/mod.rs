@@ -55,6 +55,7 @@ struct CreatedAuthConfig {
 
 /// A new auth config.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuthConfigCreated)]
 struct Created {
     toolkit: CreatedToolkit,
     auth_config: CreatedAuthConfig,
@@ -62,6 +63,7 @@ struct Created {
 
 /// A change that was made.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuthConfigDone)]
 struct Done {
     /// Always true.
     success: bool,

@@ -14,6 +14,7 @@ use crate::domain::time::iso;
 
 /// Toolkit of an auth config.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuthConfigToolkit)]
 pub struct ToolkitInfo {
     /// Toolkit.
     slug: String,

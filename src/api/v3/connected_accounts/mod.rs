@@ -73,9 +73,11 @@ struct ListQuery {
     connected_account_ids: Vec<String>,
     /// Order; `created_at` when absent.
     #[serde(deserialize_with = "query::word")]
+    #[param(inline)]
     order_by: Option<OrderBy>,
     /// Direction; `desc` when absent.
     #[serde(deserialize_with = "query::word")]
+    #[param(inline)]
     order_direction: Option<Direction>,
     /// Accounts per page; 20 when absent, at most 1000.
     #[serde(deserialize_with = "query::int")]

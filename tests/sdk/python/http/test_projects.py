@@ -62,7 +62,7 @@ def test_a_regenerated_key_replaces_the_old_one_within_a_second(env, org, new_pr
         assert old.get("/api/v3/auth_configs").status_code == 200
         answer = org.post(f"/api/v3/org/owner/project/{project['id']}/regenerate_api_key")
         assert answer.status_code == 200, answer.text
-        key = answer.json()["api_key"]
+        key = answer.json()["api_key"]["key"]
         assert key != project["api_key"]
         with with_key(env, key) as new:
             assert new.get("/api/v3/auth_configs").status_code == 200

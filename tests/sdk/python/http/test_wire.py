@@ -95,7 +95,7 @@ def test_every_problem_of_the_arguments_is_named(http, account):
     error = error_of(
         http.post(
             "/api/v3/tools/execute/ACME_ECHO",
-            json={"user_id": account, "arguments": {"count": 11, "channel": 5}},
+            json={"user_id": account, "arguments": {"count": 11, "channel": {"not": "text"}}},
         ),
         400,
     )

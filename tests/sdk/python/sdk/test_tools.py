@@ -81,7 +81,8 @@ def test_versions_given_to_the_constructor_are_used(project, user):
     pinned = sdk(project["api_key"], toolkit_versions={"hackernews": VERSION})
     assert pinned.tools.execute("HACKERNEWS_GET_USER", {"username": "pg"}, user_id=user)["successful"] is True
     assert pinned.tools.get_raw_composio_tool_by_slug("HACKERNEWS_GET_USER").version == VERSION
-    with pytest.raises(NotFoundError):
+    # Newer releases have a name of their own for a tool that is not there.
+    with pytest.raises((NotFoundError, getattr(exceptions, "ToolNotFoundError", NotFoundError))):
         sdk(project["api_key"], toolkit_versions={"hackernews": "19990101_00"}).tools.execute(
             "HACKERNEWS_GET_USER", {"username": "pg"}, user_id=user
         )

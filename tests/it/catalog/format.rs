@@ -1,0 +1,164 @@
+//! `config/toolkit.schema.json` and the loader say the same about a file.
+
+use patchbay::catalog::model::{ToolkitFile, ToolsFile};
+use serde_json::Value;
+
+const SCHEMA: &str = include_str!("../../../config/toolkit.schema.json");
+
+const TOOLKIT: &str = r#"
+spec: 1
+slug: sample
+name: Sample
+description: Everything that a toolkit may have.
+versions: ["20261101_00"]
+categories: [developer-tools]
+logo: https://example.com/logo.svg
+app_url: https://example.com
+docs: https://example.com/docs
+base_url: https://{{ conn.site }}.example.com
+hosts: ["*.example.com"]
+headers: {Accept: application/json}
+response: {ok: /ok, fail_if: /bad, error: [/message], pick: /data, wrap: items, schema: {id: {type: string}}}
+auth:
+  - scheme: OAUTH2
+    name: Account
+    config_fields: [{name: app}]
+    connect_fields:
+      - {name: site, label: Site, description: Yours, required: true, secret: false, default: a,
+         pattern: "[a-z]+", suffix: .example.com, aliases: [subdomain], enum: [a, b]}
+    oauth2:
+      authorize: {url: "https://example.com/a", params: {a: b}, scope_separator: ",", scope_param: s, user_scope_param: u, pkce: true}
+      token: {url: "https://example.com/t", client_auth: basic, body: json, params: {a: b}, headers: {c: d}}
+      refresh: {url: "https://example.com/r", params: {a: b}, unsupported: false}
+      revoke_url: https://example.com/v
+      response: {access_token: /a, user_access_token: /u, refresh_token: /r, expires_in: /e,
+                 expires_default_s: 5, scope: /s, ok: /ok, error: /e, capture: {team: /t}}
+      scopes: [a]
+      available_scopes: [a, b]
+  - scheme: API_KEY
+    inject: {headers: {A: b}, query: {c: d}, body: {e: f}, basic: {username: u, password: p}}
+"#;
+
+const TOOLS: &str = r#"
+tools:
+  - slug: SAMPLE_DO_IT
+    aliases: [SAMPLE_IT]
+    name: Do it
+    description: Does it.
+    tags: [important]
+    hints: {read_only: true, destructive: false, idempotent: true, create: false, update: false}
+    scopes: [[a], [b]]
+    deprecated: Use another.
+    params:
+      one: {type: array, items: {type: string, min_length: 1}, in: query, wire: "1", at: /a, style: csv, aliases: [uno],
+            required: true, hidden: false, description: One, title: One, examples: [[a]], default: [a],
+            nullable: true, min_items: 1, max_items: 2}
+      two: {type: string, enum: [a, b], format: email, pattern: "a|b", max_length: 5}
+      three: {type: integer, minimum: 1, maximum: 2}
+      four: {type: object, properties: {x: {type: number, minimum: 0.5}}, required_properties: [x], additional_properties: false}
+    request:
+      method: POST
+      path: /a
+      base_url: https://b.example.com
+      headers: {A: b}
+      query: {a: {b: c}}
+      body: form
+      json: {a: {b: [c]}}
+      raw: {content_type: text/plain, text: a}
+      graphql: {query: "{ a }", variables: {a: {b: c}}}
+      timeout_s: 5
+    steps:
+      - {id: a, when: args.one, for_each: args.one, request: {method: GET, path: /b}, response: {pick: /c}}
+    result: {a: {b: c}}
+    builtin: x
+    response: {schema: {a: {type: object, additional_properties: true}}}
+"#;
+
+fn validator() -> jsonschema::Validator {
+    jsonschema::validator_for(&serde_json::from_str::<Value>(SCHEMA).unwrap()).unwrap()
+}
+
+fn yaml(text: &str) -> Value {
+    serde_saphyr::from_str(text).unwrap()
+}
+
+fn loads(value: &Value) -> bool {
+    if value.get("tools").is_some() {
+        serde_json::from_value::<ToolsFile>(value.clone()).is_ok()
+    } else {
+        serde_json::from_value::<ToolkitFile>(value.clone()).is_ok()
+    }
+}
+
+/// JSON pointers of all objects in a document.
+fn objects(value: &Value, at: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            found.push(at.to_owned());
+            for (name, inner) in fields {
+                objects(inner, &format!("{at}/{}", name.replace('/', "~1")), found);
+            }
+        }
+        Value::Array(items) => {
+            for (i, inner) in items.iter().enumerate() {
+                objects(inner, &format!("{at}/{i}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn all_files_are_valid() {
+    let validator = validator();
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/toolkits");
+    let mut files = Vec::new();
+    for toolkit in std::fs::read_dir(root).unwrap() {
+        let toolkit = toolkit.unwrap().path();
+        files.push(toolkit.join("toolkit.yaml"));
+        files.extend(std::fs::read_dir(toolkit.join("tools")).unwrap().map(|f| f.unwrap().path()));
+    }
+    assert!(files.len() > 50);
+    for path in files {
+        let value = yaml(&std::fs::read_to_string(&path).unwrap());
+        let problems: Vec<String> = validator
+            .iter_errors(&value)
+            .map(|e| format!("{}: {}: {e}", path.display(), e.instance_path()))
+            .collect();
+        assert!(problems.is_empty(), "{}", problems.join("\n"));
+    }
+}
+
+#[test]
+fn the_schema_and_the_loader_agree_on_unknown_and_on_missing_fields() {
+    let validator = validator();
+    let mut refused = 0;
+    for text in [TOOLKIT, TOOLS] {
+        let sample = yaml(text);
+        let problems: Vec<String> =
+            validator.iter_errors(&sample).map(|e| format!("{}: {e}", e.instance_path())).collect();
+        assert!(problems.is_empty(), "{}", problems.join("\n"));
+        assert!(loads(&sample));
+        let mut places = Vec::new();
+        objects(&sample, "", &mut places);
+        for place in places {
+            let mut more = sample.clone();
+            let fields = more.pointer_mut(&place).unwrap().as_object_mut().unwrap();
+            fields.insert("zz_unknown".into(), "x".into());
+            assert_eq!(loads(&more), validator.is_valid(&more), "unknown field in {place}");
+            refused += usize::from(!loads(&more));
+            let names: Vec<String> = sample
+                .pointer(&place)
+                .and_then(Value::as_object)
+                .map(|fields| fields.keys().cloned().collect())
+                .unwrap();
+            for name in names.into_iter().filter(|name| name != "tools") {
+                let mut less = sample.clone();
+                let fields = less.pointer_mut(&place).unwrap().as_object_mut().unwrap();
+                fields.shift_remove(&name);
+                assert_eq!(loads(&less), validator.is_valid(&less), "{place} without {name}");
+            }
+        }
+    }
+    assert!(refused > 30, "{refused}");
+}

@@ -1,0 +1,8 @@
+//! Executing tools and proxy requests against a provider in the test process.
+
+mod accounts;
+mod answers;
+mod faults;
+mod provider;
+mod proxying;
+mod requests;

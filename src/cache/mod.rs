@@ -36,6 +36,10 @@ pub const MAX_AGE: Duration = Duration::from_secs(30);
 /// How long a key that does not exist is remembered as such.
 const UNKNOWN_KEY_AGE: Duration = Duration::from_secs(5);
 
+/// Longest text of a caller's that can name anything that exists. What is longer is unknown without
+/// a look, and is not remembered: the caches count entries, not bytes.
+const MAX_NAME: usize = 512;
+
 struct Entry<T> {
     value: Option<Arc<T>>,
     read_at: Instant,
@@ -64,7 +68,10 @@ pub struct Cache {
 
 impl std::fmt::Debug for Cache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cache").field("accounts", &self.accounts.len()).finish_non_exhaustive()
+        f.debug_struct("Cache")
+            .field("accounts", &self.accounts.len())
+            .field("defaults", &self.defaults.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -157,6 +164,9 @@ impl Cache {
         project: &ProjectId,
         id: &AuthConfigId,
     ) -> Result<Option<Arc<AuthConfig>>> {
+        if id.as_str().len() > MAX_NAME {
+            return Ok(None);
+        }
         let key = (project.clone(), id.clone());
         if let Some(known) = Self::fresh(self.auth_configs.get(&key), MAX_AGE) {
             return Ok(known);
@@ -177,6 +187,9 @@ impl Cache {
         project: &ProjectId,
         id: &AccountId,
     ) -> Result<Option<Arc<Account>>> {
+        if id.as_str().len() > MAX_NAME {
+            return Ok(None);
+        }
         let key = (project.clone(), id.clone());
         if let Some(known) = Self::fresh(self.accounts.get(&key), MAX_AGE) {
             return Ok(known);
@@ -193,6 +206,9 @@ impl Cache {
         project: &ProjectId,
         id: &AccountId,
     ) -> Result<Option<Arc<Account>>> {
+        if id.as_str().len() > MAX_NAME {
+            return Ok(None);
+        }
         let began = self.generation();
         let row = db::account::get(&self.db, project, id).await?;
         let account = row.map(|r| self.vault.open_account(r)).transpose()?.map(Arc::new);
@@ -210,6 +226,9 @@ impl Cache {
         user_id: &str,
         toolkit_slug: &str,
     ) -> Result<Option<Arc<Account>>> {
+        if user_id.len() > MAX_NAME {
+            return Ok(None);
+        }
         let key = (project.clone(), user_id.to_owned(), toolkit_slug.to_owned());
         if let Some(known) = Self::fresh(self.defaults.get(&key), MAX_AGE) {
             return match known {

@@ -212,6 +212,7 @@ fn endpoint(toolkit: &Toolkit, conn: &Map<String, Value>, text: &str) -> Result<
             ))
             .fix("Use a path, which is taken below the toolkit's base URL"));
         }
+        check_climb(&url)?;
         return Ok(url);
     }
     let base = base()?;
@@ -230,7 +231,21 @@ fn endpoint(toolkit: &Toolkit, conn: &Map<String, Value>, text: &str) -> Result<
         return Err(Error::bad_request("endpoint leaves the toolkit's base URL")
             .fix("Use an absolute URL on one of the toolkit's hosts"));
     }
+    check_climb(&url)?;
     Ok(url)
+}
+
+/// Refuses dot segments that hide in encoded slashes (`..%2f`) or path parameters (`..;`): a
+/// server that decodes them would climb out of the path that was checked.
+fn check_climb(url: &Url) -> Result<()> {
+    let path = percent_encoding::percent_decode_str(url.path()).decode_utf8_lossy();
+    let climbs = path
+        .split(['/', '\\'])
+        .any(|segment| matches!(segment.split(';').next(), Some("." | "..")));
+    if climbs {
+        return Err(Error::bad_request("endpoint must not have `.` or `..` in its path"));
+    }
+    Ok(())
 }
 
 async fn outcome(app: &App, project: &Project, answer: OutboundResponse) -> Result<ProxyOutcome> {

@@ -10,6 +10,7 @@ mod catalog;
 mod connect;
 mod database_restart;
 mod execute;
+mod hard;
 mod limits;
 mod logbook;
 mod net;

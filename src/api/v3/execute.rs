@@ -26,6 +26,7 @@ use crate::execute::{
     self, CustomAuthParams, CustomConnectionData, ExecuteOutcome, ExecuteRequest, ProxyOutcome,
     ProxyRequest,
 };
+use crate::net::NetError;
 
 /// Routes.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -234,6 +235,14 @@ fn bad_binary(problem: &str) -> Error {
         .fix("Send {\"base64\": …} or {\"url\": …}, with a content_type")
 }
 
+/// Why the bytes of a URL did not come; an address that is not allowed is the caller's mistake.
+fn unreachable(error: NetError) -> Error {
+    match error {
+        NetError::Refused(problem) | NetError::Invalid(problem) => bad_binary(&problem),
+        other => llm::unreachable(other),
+    }
+}
+
 /// The bytes of a binary body, and their media type.
 async fn bytes(app: &App, body: BinaryBody) -> Result<(Vec<u8>, String)> {
     let given = body.content_type.filter(|t| !t.is_empty());
@@ -255,7 +264,7 @@ async fn bytes(app: &App, body: BinaryBody) -> Result<(Vec<u8>, String)> {
                 body: OutboundBody::Empty,
                 timeout: None,
             };
-            let response = app.net.send(request).await.map_err(llm::unreachable)?;
+            let response = app.net.send(request).await.map_err(unreachable)?;
             if !(200..300).contains(&response.status) {
                 return Err(bad_binary(&format!("fetching url gave status {}", response.status)));
             }

@@ -142,6 +142,11 @@ impl Client {
         self.run(request, Follow::No).await
     }
 
+    /// `limit`, or the configured total time of a request when that is shorter.
+    pub fn at_most(&self, limit: Duration) -> Duration {
+        limit.min(self.0.timeout)
+    }
+
     /// Whether the guard would refuse this URL by its text alone.
     ///
     /// # Errors

@@ -177,7 +177,7 @@ impl Wire {
             url,
             headers,
             body,
-            timeout: Some(super::provider::CALL_TIMEOUT),
+            timeout: Some(self.net.at_most(super::provider::CALL_TIMEOUT)),
         };
         let response = self.net.send(request).await?;
         let (status, value) = match answer::read(&self.rule, response.status, &response.body) {
@@ -304,7 +304,7 @@ impl Provider<'_> {
             url,
             headers,
             body: OutboundBody::Form(form),
-            timeout: Some(super::provider::CALL_TIMEOUT),
+            timeout: Some(net.at_most(super::provider::CALL_TIMEOUT)),
         };
         let response =
             net.send(request).await.map_err(|e| TokenFailure::Unavailable(e.to_string()))?;

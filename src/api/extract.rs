@@ -8,7 +8,6 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::ApiVersion;
 use crate::domain::page::PageRequest;
 use crate::error::{Error, Result, codes};
 
@@ -108,14 +107,6 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
                 Error::bad_request(format!("Invalid path: {}", rejection.body_text()))
             })?;
         Ok(Self(value))
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for ApiVersion {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        Ok(parts.extensions.get().copied().unwrap_or(Self::V3))
     }
 }
 

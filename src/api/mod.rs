@@ -16,8 +16,8 @@ pub mod v3;
 
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::{Extension, Router};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
@@ -26,21 +26,12 @@ use crate::app::AppState;
 
 pub use spec::openapi;
 
-/// Which mount of the API a request came through; an extractor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ApiVersion {
-    /// `/api/v3`
-    V3,
-    /// `/api/v3.1`
-    V31,
-}
-
 /// The documented routes, without middleware.
 fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(spec::head())
         .merge(health::router())
-        .nest("/api/v3", v3::router().layer(Extension(ApiVersion::V3)))
-        .nest("/api/v3.1", v3::router().layer(Extension(ApiVersion::V31)))
+        .nest("/api/v3", v3::router())
+        .nest("/api/v3.1", v3::router())
 }
 
 /// Every route of the server.

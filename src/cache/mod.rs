@@ -173,7 +173,10 @@ impl Cache {
         }
         let began = self.generation();
         let row = db::auth_config::get(&self.db, project, id).await?;
-        let config = row.map(|r| self.vault.open_auth_config(r)).transpose()?.map(Arc::new);
+        let config = match row {
+            Some(row) => Some(Arc::new(self.vault.open_auth_config(row).await?)),
+            None => None,
+        };
         self.store(&self.auth_configs, key, config.clone(), began);
         Ok(config)
     }
@@ -211,7 +214,10 @@ impl Cache {
         }
         let began = self.generation();
         let row = db::account::get(&self.db, project, id).await?;
-        let account = row.map(|r| self.vault.open_account(r)).transpose()?.map(Arc::new);
+        let account = match row {
+            Some(row) => Some(Arc::new(self.vault.open_account(row).await?)),
+            None => None,
+        };
         self.store(&self.accounts, (project.clone(), id.clone()), account.clone(), began);
         Ok(account)
     }
@@ -238,7 +244,10 @@ impl Cache {
         }
         let began = self.generation();
         let row = db::account::default_for(&self.db, project, user_id, toolkit_slug).await?;
-        let account = row.map(|r| self.vault.open_account(r)).transpose()?.map(Arc::new);
+        let account = match row {
+            Some(row) => Some(Arc::new(self.vault.open_account(row).await?)),
+            None => None,
+        };
         let id = account.as_ref().map(|a| Arc::new(a.id.clone()));
         self.store(&self.defaults, key, id, began);
         if let Some(account) = &account {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::{fields, scheme, toolkit};
 use crate::app::{App, AppState};
 use crate::catalog::fields::connect_fields;
+use crate::credentials::Provider;
 use crate::db;
 use crate::db::account::Filter;
 use crate::db::notify::Changed;
@@ -16,7 +17,6 @@ use crate::domain::page::{Page, PageRequest};
 use crate::domain::status::AccountStatus;
 use crate::domain::time::now;
 use crate::error::{Error, Result, codes};
-use crate::oauth::Provider;
 
 /// Why attempts end that were not finished, in the documented words.
 pub fn timed_out(ttl: std::time::Duration) -> String {
@@ -82,7 +82,7 @@ pub async fn list(
         db::account::list(&app.db, project, filter, request.limit, request.offset()).await?;
     let mut items = Vec::with_capacity(rows.len());
     for row in rows {
-        let account = as_of_now(app, app.vault.open_account(row)?);
+        let account = as_of_now(app, app.vault.open_account(row).await?);
         let config = app.cache.auth_config(project, &account.auth_config_id).await?;
         items.push((account, config));
     }
@@ -223,7 +223,7 @@ pub async fn set_credentials(
         next.status_reason = None;
         next.attempt_expires_at = None;
     }
-    let row = app.vault.seal_account(&next);
+    let row = app.vault.seal_account(&next).await?;
     let mut tx = app.db.begin().await?;
     if !db::account::update_state(&mut *tx, &row, account.state_version).await? {
         return Err(Error::bad_request("The connected account changed while it was updated")

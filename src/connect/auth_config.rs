@@ -10,6 +10,7 @@ use crate::app::{App, AppState};
 use crate::catalog::Toolkit;
 use crate::catalog::fields::{config_fields, connect_fields};
 use crate::catalog::model::AuthScheme;
+use crate::credentials::managed_unavailable;
 use crate::db;
 use crate::db::notify::Changed;
 use crate::domain::connection::{AuthConfig, Project, SecretMap};
@@ -17,7 +18,6 @@ use crate::domain::id::{AuthConfigId, ProjectId, random_text};
 use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::time::now;
 use crate::error::{Error, Result, codes};
-use crate::oauth::managed_unavailable;
 
 /// Longest credential.
 const MAX_VALUE: usize = 64 * 1024;
@@ -142,7 +142,7 @@ pub async fn create(app: &App, project: &Project, new: New) -> Result<AuthConfig
         updated_at: at,
     };
     apply(app, &mut config, toolkit, scheme, new.change)?;
-    db::auth_config::insert(&app.db, &app.vault.seal_auth_config(&config)).await?;
+    db::auth_config::insert(&app.db, &app.vault.seal_auth_config(&config).await?).await?;
     // An id that was asked for before it existed is remembered as unknown.
     app.changed(&app.db, &changed(&config)).await?;
     Ok(config)
@@ -168,7 +168,7 @@ pub async fn update(
         find_config(app, project, id).await?;
         return Err(Error::not_found(codes::AUTH_CONFIG_NOT_FOUND, "Auth config", id.as_str()));
     };
-    let mut config = app.vault.open_auth_config(row)?;
+    let mut config = app.vault.open_auth_config(row).await?;
     let toolkit = toolkit(app, &config.toolkit_slug)?;
     let scheme = scheme(toolkit, config.scheme)?;
     apply(app, &mut config, toolkit, scheme, change)?;
@@ -178,7 +178,7 @@ pub async fn update(
 async fn save(app: &App, config: &AuthConfig) -> Result<()> {
     let what = changed(config);
     let mut tx = app.db.begin().await?;
-    if !db::auth_config::update(&mut *tx, &app.vault.seal_auth_config(config)).await? {
+    if !db::auth_config::update(&mut *tx, &app.vault.seal_auth_config(config).await?).await? {
         let id = config.id.as_str();
         return Err(Error::not_found(codes::AUTH_CONFIG_NOT_FOUND, "Auth config", id));
     }
@@ -227,7 +227,11 @@ pub async fn delete(app: &AppState, project: &ProjectId, id: &AuthConfigId) -> R
     for what in gone.iter().chain([&changed(&config)]) {
         app.cache.invalidate(what);
     }
-    let accounts = rows.into_iter().filter_map(|r| app.vault.open_account(r).ok()).collect();
+    let mut accounts = Vec::with_capacity(rows.len());
+    for row in rows {
+        // One that does not open has nothing that could be revoked.
+        accounts.extend(app.vault.open_account(row).await.ok());
+    }
     revoke_later(app, config, accounts);
     Ok(())
 }

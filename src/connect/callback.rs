@@ -4,14 +4,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::account::{changed, unknown};
-use super::{callback_url, find_config, start, ticket, toolkit};
+use super::{callback_url, find_config, ticket, toolkit};
 use crate::app::App;
+use crate::credentials::{Provider, TOKEN_FIELDS, TokenSet, inherited};
 use crate::db;
 use crate::domain::connection::Account;
 use crate::domain::status::AccountStatus;
 use crate::domain::time::now;
 use crate::error::{Error, Result, codes};
-use crate::oauth::{Provider, TokenSet};
 
 /// What providers send back.
 #[derive(Clone, Default, Deserialize)]
@@ -116,7 +116,7 @@ async fn tokens(
         return Ok(Err("The auth config was disabled meanwhile".to_owned()));
     }
     let toolkit = toolkit(app, &account.toolkit_slug)?;
-    let state = start::inherit(&config, &account.state);
+    let state = inherited(&config, &account.state);
     let provider = Provider::of(&app.config, toolkit, &config, &state)?;
     let text = |name: &str| ticket.data.get(name).and_then(Value::as_str);
     let redirect_uri = text("redirect_uri").unwrap_or(&provider.redirect_uri);
@@ -137,7 +137,7 @@ async fn change(
         if !apply(&mut next) {
             return Ok(base);
         }
-        let row = app.vault.seal_account(&next);
+        let row = app.vault.seal_account(&next).await?;
         let mut tx = app.db.begin().await?;
         if db::account::update_state(&mut *tx, &row, base.state_version).await? {
             db::connect_token::consume_all(&mut *tx, project, id).await?;
@@ -154,9 +154,7 @@ async fn change(
 
 async fn succeed(app: &App, account: &Account, tokens: &TokenSet) -> Result<Finished> {
     let account = change(app, account, |next| {
-        for name in
-            ["access_token", "refresh_token", "token_type", "expires_in", "scope", "id_token"]
-        {
+        for name in TOKEN_FIELDS {
             next.state.0.remove(name);
         }
         next.state.0.remove("redirectUrl");

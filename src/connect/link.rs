@@ -143,7 +143,7 @@ pub async fn submit(app: &App, link: &Link, form: &BTreeMap<String, String>) -> 
     if link.account.scheme.redirects() {
         let step = start::authorization(app, &next, &link.config)?;
         let expires_at = next.attempt_expires_at.unwrap_or_else(|| start::deadline(app));
-        let row = app.vault.seal_account(&next);
+        let row = app.vault.seal_account(&next).await?;
         if !db::account::update_state(&mut *tx, &row, link.account.state_version).await? {
             return Err(used());
         }
@@ -154,7 +154,7 @@ pub async fn submit(app: &App, link: &Link, form: &BTreeMap<String, String>) -> 
     next.status = AccountStatus::Active;
     next.status_reason = None;
     next.attempt_expires_at = None;
-    let row = app.vault.seal_account(&next);
+    let row = app.vault.seal_account(&next).await?;
     let (project, id) = (&next.project_id, &next.id);
     if !db::connect_token::consume(&mut *tx, project, &link.hash).await?
         || !db::account::update_state(&mut *tx, &row, link.account.state_version).await?

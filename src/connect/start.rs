@@ -8,6 +8,7 @@ use super::{callback_url, fields, scheme, ticket, toolkit, usable_config};
 use crate::app::App;
 use crate::catalog::fields::connect_fields;
 use crate::catalog::model::AuthScheme;
+use crate::credentials::{Provider, TOKEN_FIELDS, inherited};
 use crate::db;
 use crate::domain::connection::{Account, AuthConfig, Project, SecretMap};
 use crate::domain::id::{AccountId, AuthConfigId};
@@ -15,11 +16,6 @@ use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::status::AccountStatus;
 use crate::domain::time::now;
 use crate::error::{Error, Result};
-use crate::oauth::Provider;
-
-/// Names of an OAuth2 connection's state that a caller may bring along.
-const TOKEN_FIELDS: [&str; 6] =
-    ["access_token", "refresh_token", "token_type", "expires_in", "scope", "id_token"];
 
 /// Names of `val` that are about the flow, not about the connection.
 const FLOW_FIELDS: [&str; 9] = [
@@ -163,7 +159,7 @@ pub async fn initiate(app: &App, project: &Project, attempt: Attempt) -> Result<
         _ => account.status = AccountStatus::Active,
     }
     let mut tx = app.db.begin().await?;
-    db::account::insert(&mut *tx, &app.vault.seal_account(&account)).await?;
+    db::account::insert(&mut *tx, &app.vault.seal_account(&account).await?).await?;
     commit(app, tx, &account).await?;
     Ok(Started { account, redirect_url: None, link_token: None, expires_at: deadline(app) })
 }
@@ -244,7 +240,7 @@ async fn by_browser(
     let step = authorization(app, &account, config)?;
     account.state.0.insert("redirectUrl".into(), step.url.clone().into());
     let mut tx = app.db.begin().await?;
-    db::account::insert(&mut *tx, &app.vault.seal_account(&account)).await?;
+    db::account::insert(&mut *tx, &app.vault.seal_account(&account).await?).await?;
     step.store(app, &mut tx, &account, expires_at).await?;
     commit(app, tx, &account).await?;
     Ok(Started { account, redirect_url: Some(step.url), link_token: None, expires_at })
@@ -276,7 +272,7 @@ impl Step {
 /// Makes an authorization request for an account.
 pub(super) fn authorization(app: &App, account: &Account, config: &AuthConfig) -> Result<Step> {
     let toolkit = toolkit(app, &account.toolkit_slug)?;
-    let provider = Provider::of(&app.config, toolkit, config, &inherit(config, &account.state))?;
+    let provider = Provider::of(&app.config, toolkit, config, &inherited(config, &account.state))?;
     let token = ticket::new_token(ticket::Kind::State, &account.project_id);
     let request = provider.authorize(&token)?;
     let mut data = Map::new();
@@ -285,13 +281,6 @@ pub(super) fn authorization(app: &App, account: &Account, config: &AuthConfig) -
         data.insert("verifier".into(), verifier.into());
     }
     Ok(Step { url: request.url, token, data })
-}
-
-/// A connection's fields with those that the auth config gives to every account.
-pub(super) fn inherit(config: &AuthConfig, state: &SecretMap) -> SecretMap {
-    let mut all = config.shared_credentials.clone();
-    all.0.extend(state.0.iter().map(|(k, v)| (k.clone(), v.clone())));
-    all
 }
 
 /// Stores an attempt that goes on at the hosted page.
@@ -306,7 +295,7 @@ async fn hosted(app: &App, mut account: Account, prefilled: Map<String, Value>) 
         account.state.0.insert("redirectUrl".into(), url.clone().into());
     }
     let mut tx = app.db.begin().await?;
-    db::account::insert(&mut *tx, &app.vault.seal_account(&account)).await?;
+    db::account::insert(&mut *tx, &app.vault.seal_account(&account).await?).await?;
     let kind = ticket::Kind::Link;
     let issued = Some(token.clone());
     ticket::issue(app, &mut tx, kind, &account, &prefilled, issued, expires_at).await?;
@@ -327,7 +316,7 @@ pub async fn link(app: &App, project: &Project, attempt: Attempt) -> Result<Star
         // Better said to the developer now than to the person later.
         let toolkit = toolkit(app, &config.toolkit_slug)?;
         if app.config.providers.get(&toolkit.file.slug).and_then(|p| p.managed.as_ref()).is_none() {
-            return Err(crate::oauth::managed_unavailable(&toolkit.file.slug));
+            return Err(crate::credentials::managed_unavailable(&toolkit.file.slug));
         }
     }
     let prefilled = attempt.given.map(|g| g.val).unwrap_or_default();
@@ -366,7 +355,7 @@ pub async fn again(
         next.state.0.insert("redirectUrl".into(), step.url.clone().into());
     }
     let mut tx = app.db.begin().await?;
-    let row = app.vault.seal_account(&next);
+    let row = app.vault.seal_account(&next).await?;
     if !db::account::update_state(&mut *tx, &row, account.state_version).await? {
         return Err(Error::bad_request("The connected account changed meanwhile").fix("Retry"));
     }

@@ -69,7 +69,7 @@ pub async fn issue(
     let hash = hash_token(&token);
     let row = ConnectTokenRow {
         project_id: account.project_id.clone(),
-        data: app.vault.seal_token_data(&account.project_id, &hash, data),
+        data: app.vault.seal_token_data(&account.project_id, &hash, data).await?,
         hash,
         kind: kind.stored().to_owned(),
         account_id: account.id.clone(),
@@ -92,7 +92,7 @@ pub async fn find(app: &App, kind: Kind, token: &str) -> Result<Option<Ticket>> 
     let hash = hash_token(token);
     let row = db::connect_token::get(&app.db, &project_id, &hash, kind.stored()).await?;
     let Some(row) = row else { return Ok(None) };
-    let data = app.vault.open_token_data(&project_id, &hash, &row.data)?;
+    let data = app.vault.open_token_data(&project_id, &hash, &row.data).await?;
     Ok(Some(Ticket {
         project_id,
         account_id: row.account_id,

@@ -57,6 +57,20 @@ impl AuthSchemeKind {
         }
     }
 
+    /// Whether accounts hold an access token that the server renews.
+    pub fn renews(self) -> bool {
+        matches!(
+            self,
+            Self::Oauth2
+                | Self::DcrOauth
+                | Self::BasicWithJwt
+                | Self::GoogleServiceAccount
+                | Self::ServiceAccount
+                | Self::BillcomAuth
+                | Self::CalcomAuth
+        )
+    }
+
     /// Whether connecting sends the person's browser to the provider.
     pub fn redirects(self) -> bool {
         matches!(self, Self::Oauth2 | Self::Oauth1 | Self::DcrOauth)

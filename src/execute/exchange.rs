@@ -11,11 +11,11 @@ use super::redact::Secrets;
 use super::types::CustomAuthParams;
 use crate::app::App;
 use crate::catalog::Toolkit;
+use crate::credentials;
 use crate::domain::connection::Account;
 use crate::domain::outbound::{OutboundRequest, OutboundResponse};
 use crate::error::{Error, Result, codes};
 use crate::net::{CredentialNames, NetError};
-use crate::oauth;
 
 /// All requests of one call. Several may be under way at once.
 pub(super) struct Exchange<'a> {
@@ -51,7 +51,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<Self> {
         let access = match &access {
             Access::Account(account, _) if account.scheme.redirects() => {
-                let fresh = oauth::fresh(app, account.clone(), None).await?;
+                let fresh = credentials::fresh(app, account.clone(), None).await?;
                 access.renewed(fresh).unwrap_or(access)
             }
             _ => access,
@@ -108,7 +108,7 @@ impl<'a> Exchange<'a> {
         let (401, Some(account), Some(again)) = (answer.status, renewable, again) else {
             return Ok(answer);
         };
-        match oauth::fresh(self.app, account.clone(), Some(account.state_version)).await {
+        match credentials::fresh(self.app, account.clone(), Some(account.state_version)).await {
             Ok(fresh) => {
                 let Some(access) = access.renewed(fresh) else { return Ok(answer) };
                 let access = self.replace(access);

@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::{CannotOpen, Context, Vault};
+use super::{Context, Vault};
 use crate::db::account::AccountRow;
 use crate::db::auth_config::AuthConfigRow;
 use crate::domain::connection::{Account, AuthConfig, SecretMap};
 use crate::domain::id::{AccountId, AuthConfigId, ProjectId};
+use crate::error::Result;
 
 /// Context of `auth_config.credentials`.
 fn config_context<'a>(project: &'a ProjectId, id: &'a AuthConfigId) -> Context<'a> {
@@ -26,8 +27,8 @@ impl Vault {
     /// Opens an auth config.
     ///
     /// # Errors
-    /// [`CannotOpen`] when its credentials do not open with this server's key.
-    pub fn open_auth_config(&self, row: AuthConfigRow) -> Result<AuthConfig, CannotOpen> {
+    /// When its credentials do not open with this server's key.
+    pub async fn open_auth_config(&self, row: AuthConfigRow) -> Result<AuthConfig> {
         let credentials =
             self.open_map(config_context(&row.project_id, &row.id), &row.credentials)?;
         let shared = match &row.shared_credentials {
@@ -52,14 +53,17 @@ impl Vault {
     }
 
     /// Seals an auth config for [`crate::db::auth_config::insert`] or `update`.
-    pub fn seal_auth_config(&self, config: &AuthConfig) -> AuthConfigRow {
+    ///
+    /// # Errors
+    /// When the project's key is not at hand and the database is away.
+    pub async fn seal_auth_config(&self, config: &AuthConfig) -> Result<AuthConfigRow> {
         let shared = (!config.shared_credentials.0.is_empty()).then(|| {
             self.seal_map(
                 shared_context(&config.project_id, &config.id),
                 &config.shared_credentials.0,
             )
         });
-        AuthConfigRow {
+        Ok(AuthConfigRow {
             project_id: config.project_id.clone(),
             id: config.id.clone(),
             toolkit_slug: config.toolkit_slug.clone(),
@@ -74,14 +78,14 @@ impl Vault {
             scope_tools: config.scope_tools.clone(),
             created_at: config.created_at,
             updated_at: config.updated_at,
-        }
+        })
     }
 
     /// Opens a connected account.
     ///
     /// # Errors
-    /// [`CannotOpen`] when its state does not open with this server's key.
-    pub fn open_account(&self, row: AccountRow) -> Result<Account, CannotOpen> {
+    /// When its state does not open with this server's key.
+    pub async fn open_account(&self, row: AccountRow) -> Result<Account> {
         let state = self.open_map(account_context(&row.project_id, &row.id), &row.state)?;
         Ok(Account {
             project_id: row.project_id,
@@ -106,8 +110,11 @@ impl Vault {
     }
 
     /// Seals a connected account for [`crate::db::account::insert`] or `update_state`.
-    pub fn seal_account(&self, account: &Account) -> AccountRow {
-        AccountRow {
+    ///
+    /// # Errors
+    /// As [`Vault::seal_auth_config`].
+    pub async fn seal_account(&self, account: &Account) -> Result<AccountRow> {
+        Ok(AccountRow {
             project_id: account.project_id.clone(),
             id: account.id.clone(),
             auth_config_id: account.auth_config_id.clone(),
@@ -127,37 +134,39 @@ impl Vault {
             flow: account.flow.clone(),
             created_at: account.created_at,
             updated_at: account.updated_at,
-        }
+        })
     }
 
     /// Seals the data of a connect token; `hash` is the token's hash.
-    pub fn seal_token_data(
+    ///
+    /// # Errors
+    /// As [`Vault::seal_auth_config`].
+    pub async fn seal_token_data(
         &self,
         project: &ProjectId,
         hash: &[u8],
         data: &Map<String, Value>,
-    ) -> Vec<u8> {
+    ) -> Result<Vec<u8>> {
         let row = hex::encode(hash);
-        self.seal_map(
+        Ok(self.seal_map(
             Context { column: "connect_token.data", project: project.as_str(), row: &row },
             data,
-        )
+        ))
     }
 
     /// Opens the data of a connect token.
     ///
     /// # Errors
     /// As [`Vault::open`].
-    pub fn open_token_data(
+    pub async fn open_token_data(
         &self,
         project: &ProjectId,
         hash: &[u8],
         sealed: &[u8],
-    ) -> Result<Map<String, Value>, CannotOpen> {
+    ) -> Result<Map<String, Value>> {
         let row = hex::encode(hash);
-        self.open_map(
-            Context { column: "connect_token.data", project: project.as_str(), row: &row },
-            sealed,
-        )
+        let context =
+            Context { column: "connect_token.data", project: project.as_str(), row: &row };
+        Ok(self.open_map(context, sealed)?)
     }
 }

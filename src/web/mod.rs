@@ -12,9 +12,9 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::app::AppState;
+use crate::credentials::CALLBACK_PATH;
 use crate::error::Error;
 use crate::error::wire::current_request_id;
-use crate::oauth::CALLBACK_PATH;
 
 /// The style of every page; the security policy allows exactly this text.
 pub const STYLE: &str = include_str!("style.css");

@@ -17,7 +17,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("logbook", 2),
     ("limits", 2),
     ("app", 3),
-    ("oauth", 4),
+    ("credentials", 4),
     ("execute", 4),
     ("connect", 4),
     ("api", 5),
@@ -30,8 +30,8 @@ const LAYERS: &[(&str, u8)] = &[
 /// Imports within a layer that are meant, with the reason.
 const ALLOWED: &[(&str, &str, &str)] = &[
     ("vault", "db", "seals and opens whole rows"),
-    ("execute", "oauth", "refreshes a token that is about to end"),
-    ("connect", "oauth", "begins and completes an authorization"),
+    ("execute", "credentials", "refreshes a token that is about to end"),
+    ("connect", "credentials", "begins and completes an authorization"),
     ("api", "web", "mounts the pages"),
     ("cli", "boot", "serves"),
     ("config", "domain", "plain types"),

@@ -5,10 +5,14 @@
 //! unknown fields refused. The prose reference is `docs/TOOLKIT-FORMAT.md`; the
 //! machine-readable one is `config/toolkit.schema.json`.
 
+mod auth;
+mod oauth2;
 mod param;
 mod tool;
 mod toolkit;
 
+pub use auth::*;
+pub use oauth2::*;
 pub use param::*;
 pub use tool::*;
 pub use toolkit::*;

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
 use patchbay::app::AppState;
+use patchbay::credentials;
 use patchbay::domain::connection::Account;
 use patchbay::domain::id::AccountId;
 use patchbay::error::codes;
-use patchbay::oauth;
 use serde_json::json;
 
 use super::World;
@@ -38,7 +38,7 @@ async fn two_hundred_callers_on_two_replicas_refresh_once() {
     for i in 0..200 {
         let app = if i % 2 == 0 { world.app.app.clone() } else { replica.clone() };
         let account = read(&app, &world, &id).await;
-        calls.spawn(async move { oauth::fresh(&app, account, None).await });
+        calls.spawn(async move { credentials::fresh(&app, account, None).await });
     }
     let mut tokens = std::collections::HashSet::new();
     while let Some(done) = calls.join_next().await {
@@ -56,12 +56,12 @@ async fn a_rejected_token_is_refreshed_and_a_newer_one_is_not() {
     let id = world.connected("linear").await;
     let app = &world.app.app;
     let account = read(app, &world, &id).await;
-    let same = oauth::fresh(app, account.clone(), None).await.unwrap();
+    let same = credentials::fresh(app, account.clone(), None).await.unwrap();
     assert_eq!(token(&same), token(&account), "a good token stays");
     let version = account.state_version;
-    let newer = oauth::fresh(app, account.clone(), Some(version)).await.unwrap();
+    let newer = credentials::fresh(app, account.clone(), Some(version)).await.unwrap();
     assert_ne!(token(&newer), token(&account));
-    let late = oauth::fresh(app, account, Some(version)).await.unwrap();
+    let late = credentials::fresh(app, account, Some(version)).await.unwrap();
     assert_eq!(token(&late), token(&newer), "somebody else has refreshed already");
     assert_eq!(world.provider.refreshes(), 1);
 }
@@ -74,7 +74,7 @@ async fn a_refused_refresh_expires_the_account_without_leaking_the_token() {
     let app = &world.app.app;
     let account = read(app, &world, &id).await;
     let secret = account.state.text("refresh_token").unwrap().to_owned();
-    let error = oauth::fresh(app, account, None).await.unwrap_err();
+    let error = credentials::fresh(app, account, None).await.unwrap_err();
     assert_eq!(error.code, codes::REFRESH_FAILED);
     assert!(!format!("{error:?}").contains(&secret));
     let account = world.account(&id).await;
@@ -101,14 +101,14 @@ async fn a_provider_that_is_down_leaves_the_account_active() {
     let app = &world.app.app;
     let account = read(app, &world, &id).await;
     let version = account.state_version;
-    let kept = oauth::fresh(app, account.clone(), None).await.unwrap();
+    let kept = credentials::fresh(app, account.clone(), None).await.unwrap();
     assert_eq!(token(&kept), token(&account), "what has not ended can still be used");
-    let error = oauth::fresh(app, account.clone(), Some(version)).await.unwrap_err();
+    let error = credentials::fresh(app, account.clone(), Some(version)).await.unwrap_err();
     assert_eq!(error.code, codes::REFRESH_UNAVAILABLE);
     assert_eq!(error.code.status, 503);
     assert_eq!(world.account(&id).await["status"], "ACTIVE");
     world.provider.style(Style::Standard);
-    let newer = oauth::fresh(app, account.clone(), Some(version)).await.unwrap();
+    let newer = credentials::fresh(app, account.clone(), Some(version)).await.unwrap();
     assert_ne!(token(&newer), token(&account));
 }
 
@@ -121,13 +121,13 @@ async fn a_refresh_survives_that_its_caller_goes_away() {
     let old = token(&account);
     let caller = {
         let app = app.clone();
-        tokio::spawn(async move { oauth::fresh(&app, account, None).await })
+        tokio::spawn(async move { credentials::fresh(&app, account, None).await })
     };
     while world.provider.refreshes() == 0 {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     caller.abort();
-    let again = oauth::fresh(&app, read(&app, &world, &id).await, None).await.unwrap();
+    let again = credentials::fresh(&app, read(&app, &world, &id).await, None).await.unwrap();
     assert_ne!(token(&again), old);
     assert_eq!(world.provider.refreshes(), 1);
 }
@@ -141,7 +141,7 @@ async fn switching_an_account_off_during_a_refresh_loses_no_token() {
     let old = token(&account);
     let work = {
         let app = app.clone();
-        tokio::spawn(async move { oauth::fresh(&app, account, None).await })
+        tokio::spawn(async move { credentials::fresh(&app, account, None).await })
     };
     while world.provider.refreshes() == 0 {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;

@@ -192,7 +192,7 @@ pub async fn auth_config(
         updated_at: now(),
     };
     change(&mut config);
-    let row = app.app.vault.seal_auth_config(&config);
+    let row = app.app.vault.seal_auth_config(&config).await.unwrap();
     db::auth_config::insert(&app.app.db, &row).await.unwrap();
     config
 }
@@ -226,7 +226,9 @@ pub async fn account(
         updated_at: now(),
     };
     change(&mut account);
-    db::account::insert(&app.app.db, &app.app.vault.seal_account(&account)).await.unwrap();
+    db::account::insert(&app.app.db, &app.app.vault.seal_account(&account).await.unwrap())
+        .await
+        .unwrap();
     account
 }
 

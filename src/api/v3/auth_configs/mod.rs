@@ -123,7 +123,7 @@ async fn list(
         .collect();
     let mut items = Vec::with_capacity(rows.len());
     for row in rows {
-        let config = app.vault.open_auth_config(row)?;
+        let config = app.vault.open_auth_config(row).await?;
         let connections = counts.get(&config.id).copied().unwrap_or_default();
         items.push(shape::info(&app, project, &config, connections));
     }

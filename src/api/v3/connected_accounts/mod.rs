@@ -19,6 +19,7 @@ use crate::api::errors::CommonErrors;
 use crate::api::extract::{Json, OptionalJson, Path, Query, page, query};
 use crate::app::AppState;
 use crate::connect::{account, find_config, start};
+use crate::credentials;
 use crate::db::account::Filter;
 use crate::domain::id::{AccountId, uuid_of};
 use crate::domain::page::Page;
@@ -26,7 +27,6 @@ use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::status::AccountStatus;
 use crate::domain::time::iso;
 use crate::error::{Error, Result};
-use crate::oauth;
 
 /// Routes.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -348,7 +348,7 @@ async fn refresh(
     }
     let has_token = account.state.text("refresh_token").is_some_and(|t| !t.is_empty());
     if account.status == AccountStatus::Active && has_token {
-        let account = oauth::refresh_now(&app, Arc::new(account)).await?;
+        let account = credentials::refresh_now(&app, Arc::new(account)).await?;
         return answer(account.status, None);
     }
     let config = find_config(&app, project, &account.auth_config_id).await?;

@@ -21,14 +21,11 @@ use url::Url;
 use super::answer::{self, Answer};
 use super::provider::Provider;
 use crate::catalog::model::{ClientAuth, TokenBody, TokenResponse};
+use crate::credentials::renew::TOKEN_FIELDS;
 use crate::domain::connection::SecretMap;
 use crate::domain::outbound::{OutboundBody, OutboundRequest};
 use crate::domain::secret::ExposeSecret;
 use crate::net::{Client, NetError};
-
-/// Names of a token answer in a connection's state; captured values never replace them.
-const OWN_FIELDS: [&str; 6] =
-    ["access_token", "refresh_token", "token_type", "expires_in", "scope", "id_token"];
 
 /// What a provider granted.
 pub struct TokenSet {
@@ -53,7 +50,7 @@ impl TokenSet {
     pub fn write(&self, state: &mut SecretMap, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let map = &mut state.0;
         for (name, value) in &self.kept {
-            if !OWN_FIELDS.contains(&name.as_str()) {
+            if !TOKEN_FIELDS.contains(&name.as_str()) {
                 map.insert(name.clone(), value.clone());
             }
         }

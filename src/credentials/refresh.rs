@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use sqlx::PgPool;
 
-use super::provider::Provider;
-use super::token::{TokenFailure, TokenSet};
+use super::oauth2::{TokenFailure, TokenSet};
+use super::renew::{Means, origin};
 use crate::app::App;
 use crate::cache::Cache;
 use crate::catalog::Catalog;
@@ -22,7 +22,6 @@ use crate::db;
 use crate::db::notify::Changed;
 use crate::domain::connection::{Account, AuthConfig};
 use crate::domain::id::random_text;
-use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::status::AccountStatus;
 use crate::domain::time::now;
 use crate::error::{Error, Result, codes};
@@ -52,7 +51,7 @@ pub async fn fresh(
     account: Arc<Account>,
     rejected: Option<i64>,
 ) -> Result<Arc<Account>> {
-    if account.scheme != AuthSchemeKind::Oauth2 {
+    if !account.scheme.renews() {
         return match rejected {
             None => Ok(account),
             Some(_) => Err(cannot_refresh(&account)),
@@ -90,10 +89,6 @@ fn wanted(account: &Account, rejected: Option<i64>) -> bool {
         Some(version) => account.state_version <= version,
         None => account.token_expires_at.is_some_and(|end| end <= now() + AHEAD),
     }
-}
-
-fn refresh_token(account: &Account) -> Option<&str> {
-    account.state.text("refresh_token").filter(|t| !t.is_empty())
 }
 
 fn cannot_refresh(account: &Account) -> Error {
@@ -138,7 +133,7 @@ async fn refreshed(app: &App, known: &Arc<Account>, rejected: Option<i64>) -> Re
             .await?
             .ok_or_else(|| gone(known))?;
         let job = Job::new(app, account.clone(), auth_config);
-        if refresh_token(&account).is_none() || !job.can_refresh()? {
+        if matches!(job.means()?, Means::Nothing) {
             return job.without_refresh(rejected).await;
         }
         let claim = random_text(16);
@@ -189,17 +184,13 @@ impl Job {
         }
     }
 
-    fn provider(&self) -> Result<Provider<'_>> {
+    fn means(&self) -> Result<Means<'_>> {
         let slug = &self.account.toolkit_slug;
         let toolkit = self
             .catalog
             .toolkit(slug)
             .ok_or_else(|| Error::not_found(codes::TOOLKIT_NOT_FOUND, "Toolkit", slug))?;
-        Provider::of(&self.config, toolkit, &self.auth_config, &self.account.state)
-    }
-
-    fn can_refresh(&self) -> Result<bool> {
-        Ok(self.provider()?.can_refresh())
+        Means::of(&self.config, toolkit, &self.auth_config, &self.account)
     }
 
     /// Nothing to refresh with: the token is used to its end, and then the account is over.
@@ -214,16 +205,15 @@ impl Job {
     }
 
     async fn run(self, claim: String, rejected: Option<i64>) -> Result<Arc<Account>> {
-        let token = refresh_token(&self.account).unwrap_or_default().to_owned();
-        let answer = match self.provider() {
-            Ok(provider) => provider.refresh(&self.net, &token).await,
+        let answer = match self.means() {
+            Ok(means) => means.renew(&self.net).await,
             Err(error) => {
                 self.release(&claim).await;
                 return Err(error);
             }
         };
         match answer {
-            Ok(tokens) => self.save(&tokens, &token).await,
+            Ok(tokens) => self.save(&tokens).await,
             Err(TokenFailure::Refused(why)) => {
                 self.expire(&format!("Permanent auth error during token refresh: {why}")).await
             }
@@ -257,7 +247,7 @@ impl Job {
             id: account.id.clone(),
             user: account.user_id.clone(),
         };
-        let row = self.vault.seal_account(account);
+        let row = self.vault.seal_account(account).await?;
         let mut tx = self.db.begin().await?;
         if !db::account::update_state(&mut *tx, &row, account.state_version).await? {
             return Ok(false);
@@ -273,7 +263,7 @@ impl Job {
         self.cache.read_account(project, id).await?.ok_or_else(|| gone(&self.account))
     }
 
-    async fn save(&self, tokens: &TokenSet, used: &str) -> Result<Arc<Account>> {
+    async fn save(&self, tokens: &TokenSet) -> Result<Arc<Account>> {
         let mut base = self.account.clone();
         for _ in 0..10 {
             let mut account = Account::clone(&base);
@@ -282,9 +272,9 @@ impl Job {
                 return self.reread().await;
             }
             // Switched off, renamed, or connected anew meanwhile. New tokens belong to the
-            // state that still holds the refresh token they came from, and to no other.
+            // state that they came from, and to no other.
             base = self.reread().await?;
-            if refresh_token(&base) != Some(used) {
+            if origin(&base) != origin(&self.account) {
                 return Ok(base);
             }
         }
@@ -297,7 +287,7 @@ impl Job {
         account.status_reason = Some(why.to_owned());
         if !self.store(&account).await? {
             let now_there = self.reread().await?;
-            let same = refresh_token(&now_there) == refresh_token(&self.account);
+            let same = origin(&now_there) == origin(&self.account);
             if now_there.status == AccountStatus::Active && !same {
                 return Ok(now_there);
             }

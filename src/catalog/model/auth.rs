@@ -1,0 +1,104 @@
+//! `auth` of `toolkit.yaml`: schemes, the fields of their forms, and where credentials go.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::OAuth2;
+use crate::domain::scheme::AuthSchemeKind;
+
+/// One entry of `auth`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthScheme {
+    /// Which scheme this is.
+    pub scheme: AuthSchemeKind,
+    /// Display name in `auth_config_details`; derived when absent.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Fields the developer fills in when creating an auth config, besides the
+    /// ones the scheme itself implies (client id, scopes, …).
+    #[serde(default)]
+    pub config_fields: Vec<Field>,
+    /// Fields the end user fills in when connecting, besides the ones that the
+    /// scheme itself implies. For API_KEY, BEARER_TOKEN and BASIC an entry
+    /// named like an implied field (`generic_api_key`, `token`, `username`,
+    /// `password`) refines its label and help.
+    #[serde(default)]
+    pub connect_fields: Vec<Field>,
+    /// Where the credential goes in each request. Absent: the scheme's usual
+    /// place (see the format reference).
+    #[serde(default)]
+    pub inject: Option<Inject>,
+    /// OAuth 2.0 parameters; required for OAUTH2, refused elsewhere.
+    #[serde(default)]
+    pub oauth2: Option<OAuth2>,
+}
+
+/// A field of a form: creation of an auth config, or of a connection.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Field {
+    /// Name on the wire and in templates (`conn.<name>` or `cred.<name>`).
+    pub name: String,
+    /// Label shown to a person.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// Help text shown under the field.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Whether the form refuses an empty value.
+    #[serde(default = "yes")]
+    pub required: bool,
+    /// Whether the value is a secret: sealed, masked, a password input.
+    #[serde(default)]
+    pub secret: bool,
+    /// Value used when the field is left empty.
+    #[serde(default)]
+    pub default: Option<String>,
+    /// Regular expression (anchored) that a value must match.
+    #[serde(default)]
+    pub pattern: Option<String>,
+    /// Text that follows the value in the form, such as `.example.com`.
+    #[serde(default)]
+    pub suffix: Option<String>,
+    /// Other names under which the value is accepted.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// Closed list of values.
+    #[serde(default, rename = "enum")]
+    pub choices: Vec<String>,
+}
+
+/// Where credentials go. All values are templates over `cred` and `conn`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inject {
+    /// Header name to template.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Query parameter to template.
+    #[serde(default)]
+    pub query: BTreeMap<String, String>,
+    /// Top-level key of a JSON or form body to template.
+    #[serde(default)]
+    pub body: BTreeMap<String, String>,
+    /// HTTP basic authentication.
+    #[serde(default)]
+    pub basic: Option<Basic>,
+}
+
+/// Templates for HTTP basic authentication.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Basic {
+    /// User name template.
+    pub username: String,
+    /// Password template.
+    #[serde(default)]
+    pub password: String,
+}
+
+fn yes() -> bool {
+    true
+}

@@ -1,0 +1,89 @@
+//! New tokens without the person: how depends on the scheme. The refresh machinery next door
+//! decides when, and that it happens once.
+
+use serde_json::Map;
+
+use super::oauth2::{Provider, TokenFailure, TokenSet};
+use crate::catalog::Toolkit;
+use crate::config::Config;
+use crate::domain::connection::{Account, AuthConfig, SecretMap};
+use crate::domain::scheme::AuthSchemeKind;
+use crate::error::Result;
+use crate::net::Client;
+
+/// Fields of a connection's state that new tokens replace.
+pub const TOKEN_FIELDS: [&str; 6] =
+    ["access_token", "refresh_token", "token_type", "expires_in", "scope", "id_token"];
+
+/// How one account gets new tokens.
+pub enum Means<'a> {
+    /// By its OAuth 2.0 refresh token.
+    RefreshToken(Box<Provider<'a>>, String),
+    /// Not at all: only the person can connect again.
+    Nothing,
+}
+
+impl<'a> Means<'a> {
+    /// What the account's scheme, definition and state offer.
+    ///
+    /// # Errors
+    /// When the auth config has no usable client, or an endpoint cannot be made of the fields.
+    pub fn of(
+        config: &Config,
+        toolkit: &'a Toolkit,
+        auth_config: &AuthConfig,
+        account: &Account,
+    ) -> Result<Self> {
+        match account.scheme {
+            AuthSchemeKind::Oauth2 => {
+                let state = inherited(auth_config, &account.state);
+                let provider = Provider::of(config, toolkit, auth_config, &state)?;
+                let token = account.state.text("refresh_token").filter(|t| !t.is_empty());
+                Ok(match token {
+                    Some(token) if provider.can_refresh() => {
+                        Self::RefreshToken(Box::new(provider), token.to_owned())
+                    }
+                    _ => Self::Nothing,
+                })
+            }
+            _ => Ok(Self::Nothing),
+        }
+    }
+
+    /// Asks the provider for new tokens, once.
+    ///
+    /// # Errors
+    /// See [`TokenFailure`]; the text holds no secret.
+    pub async fn renew(&self, net: &Client) -> std::result::Result<TokenSet, TokenFailure> {
+        match self {
+            Self::RefreshToken(provider, token) => provider.refresh(net, token).await,
+            Self::Nothing => {
+                Err(TokenFailure::Refused("there is nothing to get new tokens with".into()))
+            }
+        }
+    }
+}
+
+/// A connection's fields with those that the auth config gives to every account.
+pub fn inherited(config: &AuthConfig, state: &SecretMap) -> SecretMap {
+    let mut all = config.shared_credentials.clone();
+    all.0.extend(state.0.iter().map(|(k, v)| (k.clone(), v.clone())));
+    all
+}
+
+/// What new tokens of an account come from: its refresh token, or what the person gave. Tokens
+/// may be stored only over a state with the same origin.
+pub fn origin(account: &Account) -> SecretMap {
+    let mut fields = Map::new();
+    match account.state.0.get("refresh_token").filter(|t| t.as_str() != Some("")) {
+        Some(token) => {
+            fields.insert("refresh_token".to_owned(), token.clone());
+        }
+        None => {
+            let given = account.state.0.iter();
+            let given = given.filter(|(name, _)| !TOKEN_FIELDS.contains(&name.as_str()));
+            fields.extend(given.map(|(name, value)| (name.clone(), value.clone())));
+        }
+    }
+    SecretMap(fields)
+}

@@ -130,6 +130,14 @@ pub(super) fn toolkit(
             }
         }
     }
+    if file.sources.is_empty() && file.auth.iter().any(|scheme| scheme.oauth2.is_some()) {
+        say("sources: OAUTH2 needs the pages of documentation that its facts come from".into());
+    }
+    for url in &file.sources {
+        if url::Url::parse(url).ok().is_none_or(|u| u.scheme() != "https" || !u.has_host()) {
+            say(format!("sources: `{url}` is not an https URL"));
+        }
+    }
     for host in &file.hosts {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
         let name = host.strip_prefix("*.").unwrap_or(host);

@@ -32,6 +32,10 @@ pub struct ToolkitFile {
     /// API documentation of the service; the source of the facts in the file.
     #[serde(default)]
     pub docs: Option<String>,
+    /// Pages of the provider's documentation that the OAuth facts of the file come from;
+    /// needed with OAUTH2.
+    #[serde(default)]
+    pub sources: Vec<String>,
     /// Root of every request; may hold `{{ conn.<field> }}` templates.
     pub base_url: String,
     /// Hosts that requests with credentials may go to, besides the host of

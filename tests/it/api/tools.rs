@@ -98,9 +98,9 @@ async fn tags_importance_and_search_narrow_the_list() {
 
 /// An SDK asks for the important tools of a toolkit when nothing else is said.
 #[tokio::test]
-async fn every_toolkit_has_important_tools() {
+async fn every_toolkit_with_tools_has_important_ones() {
     let app = TestApp::new().await;
-    for toolkit in app.app.catalog.toolkits() {
+    for toolkit in app.app.catalog.toolkits().iter().filter(|t| !t.tools.is_empty()) {
         let important = toolkit.tools.iter().any(|t| t.tags.iter().any(|tag| tag == "important"));
         assert!(important, "{}", toolkit.file.slug);
     }

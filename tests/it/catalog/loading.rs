@@ -126,6 +126,12 @@ fn what_serde_cannot_see_is_checked() {
         ("conn.site }}.ex", "conn.sight }}.ex", "`conn.sight` is not a field"),
         ("cred.api_key }}\"}, q", "cred.api_kee }}\"}, q", "`cred.api_kee` is not a name"),
         ("scheme: BASIC", "scheme: OAUTH2", "`oauth2` goes with"),
+        (
+            "scheme: BASIC",
+            "scheme: OAUTH2\n    oauth2: {authorize: {url: \"https://a.test\"}, token: {url: \"https://a.test\"}}",
+            "OAUTH2 needs the pages",
+        ),
+        ("spec: 1", "spec: 1\nsources: [\"http://a.test\"]", "is not an https URL"),
         ("scheme: BASIC", "scheme: SAML", "SAML is not supported"),
         ("scheme: BASIC", "scheme: API_KEY", "API_KEY is there twice"),
     ];

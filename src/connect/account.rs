@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::activate::{Denied, activate};
 use super::{fields, scheme, toolkit};
 use crate::app::{App, AppState};
 use crate::catalog::fields::connect_fields;
@@ -218,11 +219,7 @@ pub async fn set_credentials(
     }
     let mut next = account.clone();
     super::start::fill(&mut next, scheme, config, &given)?;
-    if account.status != AccountStatus::Active && account.status != AccountStatus::Inactive {
-        next.status = AccountStatus::Active;
-        next.status_reason = None;
-        next.attempt_expires_at = None;
-    }
+    let next = activate(app, config, next).await?.map_err(Denied::into_error)?;
     let row = app.vault.seal_account(&next).await?;
     let mut tx = app.db.begin().await?;
     if !db::account::update_state(&mut *tx, &row, account.state_version).await? {

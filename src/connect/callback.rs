@@ -1,14 +1,17 @@
 //! The browser comes back from the provider.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::account::{changed, unknown};
+use super::activate::{activate, put_over};
 use super::{callback_url, find_config, ticket, toolkit};
 use crate::app::App;
 use crate::credentials::{Provider, TOKEN_FIELDS, TokenSet, inherited};
 use crate::db;
-use crate::domain::connection::Account;
+use crate::domain::connection::{Account, AuthConfig};
 use crate::domain::status::AccountStatus;
 use crate::domain::time::now;
 use crate::error::{Error, Result, codes};
@@ -80,7 +83,7 @@ pub async fn finish(app: &App, answer: Answer) -> Result<Finished> {
         None => tokens(app, &account, &ticket, answer.code.as_deref().unwrap_or_default()).await?,
     };
     match outcome {
-        Ok(tokens) => succeed(app, &account, &tokens).await,
+        Ok((tokens, config)) => succeed(app, &account, &config, &tokens).await,
         Err(why) => fail(app, &account, &why).await,
     }
 }
@@ -110,7 +113,7 @@ async fn tokens(
     account: &Account,
     ticket: &ticket::Ticket,
     code: &str,
-) -> Result<Result<TokenSet, String>> {
+) -> Result<Result<(TokenSet, Arc<AuthConfig>), String>> {
     let config = find_config(app, &account.project_id, &account.auth_config_id).await?;
     if !config.is_enabled {
         return Ok(Err("The auth config was disabled meanwhile".to_owned()));
@@ -121,7 +124,9 @@ async fn tokens(
     let text = |name: &str| ticket.data.get(name).and_then(Value::as_str);
     let redirect_uri = text("redirect_uri").unwrap_or(&provider.redirect_uri);
     let granted = provider.exchange(&app.net, code, redirect_uri, text("verifier")).await;
-    Ok(granted.map_err(|e| format!("OAuth callback failed during token exchange: {e}")))
+    Ok(granted
+        .map(|tokens| (tokens, config))
+        .map_err(|e| format!("OAuth callback failed during token exchange: {e}")))
 }
 
 /// Applies a change to the account, over whatever state it is in by now.
@@ -152,17 +157,23 @@ async fn change(
     Err(Error::internal("a connected account keeps changing"))
 }
 
-async fn succeed(app: &App, account: &Account, tokens: &TokenSet) -> Result<Finished> {
+async fn succeed(
+    app: &App,
+    account: &Account,
+    config: &AuthConfig,
+    tokens: &TokenSet,
+) -> Result<Finished> {
+    let mut next = account.clone();
+    for name in TOKEN_FIELDS {
+        next.state.0.remove(name);
+    }
+    next.token_expires_at = tokens.write(&mut next.state, now());
+    let ready = match activate(app, config, next).await? {
+        Ok(ready) => ready,
+        Err(denied) => return fail(app, account, &denied.text()).await,
+    };
     let account = change(app, account, |next| {
-        for name in TOKEN_FIELDS {
-            next.state.0.remove(name);
-        }
-        next.state.0.remove("redirectUrl");
-        next.token_expires_at = tokens.write(&mut next.state, now());
-        next.status =
-            if next.is_disabled { AccountStatus::Inactive } else { AccountStatus::Active };
-        next.status_reason = None;
-        next.attempt_expires_at = None;
+        put_over(&ready, account, next);
         true
     })
     .await?;

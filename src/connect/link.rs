@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::account::{commit, has_run_out};
+use super::activate::activate;
 use super::callback::Finished;
 use super::{fields, scheme, start, ticket, toolkit};
 use crate::app::App;
@@ -41,6 +42,8 @@ pub struct Link {
 pub enum Submitted {
     /// Fields are wrong.
     Invalid(Vec<fields::Problem>),
+    /// The provider does not accept them, or could not be asked: the text for the person.
+    Denied(String),
     /// The browser goes to the provider.
     Provider(String),
     /// The account is connected.
@@ -139,11 +142,11 @@ pub async fn submit(app: &App, link: &Link, form: &BTreeMap<String, String>) -> 
         Error::new(codes::LINK_USED, "This link has been used already")
             .fix("If you still need to connect, ask for a new link")
     };
-    let mut tx = app.db.begin().await?;
     if link.account.scheme.redirects() {
         let step = start::authorization(app, &next, &link.config)?;
         let expires_at = next.attempt_expires_at.unwrap_or_else(|| start::deadline(app));
         let row = app.vault.seal_account(&next).await?;
+        let mut tx = app.db.begin().await?;
         if !db::account::update_state(&mut *tx, &row, link.account.state_version).await? {
             return Err(used());
         }
@@ -151,10 +154,12 @@ pub async fn submit(app: &App, link: &Link, form: &BTreeMap<String, String>) -> 
         commit(app, tx, &next).await?;
         return Ok(Submitted::Provider(step.url));
     }
-    next.status = AccountStatus::Active;
-    next.status_reason = None;
-    next.attempt_expires_at = None;
+    let next = match activate(app, &link.config, next).await? {
+        Ok(ready) => ready,
+        Err(denied) => return Ok(Submitted::Denied(denied.text())),
+    };
     let row = app.vault.seal_account(&next).await?;
+    let mut tx = app.db.begin().await?;
     let (project, id) = (&next.project_id, &next.id);
     if !db::connect_token::consume(&mut *tx, project, &link.hash).await?
         || !db::account::update_state(&mut *tx, &row, link.account.state_version).await?

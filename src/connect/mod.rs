@@ -1,6 +1,7 @@
 //! Connecting accounts: auth configs, attempts to connect, the hosted link, the OAuth callback.
 
 pub mod account;
+pub mod activate;
 pub mod auth_config;
 pub mod callback;
 pub mod callback_url;

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
 use super::account::{commit, get};
+use super::activate::{Denied, activate};
 use super::{callback_url, fields, scheme, ticket, toolkit, usable_config};
 use crate::app::App;
 use crate::catalog::fields::connect_fields;
@@ -156,7 +157,7 @@ pub async fn initiate(app: &App, project: &Project, attempt: Attempt) -> Result<
             account.status = AccountStatus::Inactive;
             account.is_disabled = true;
         }
-        _ => account.status = AccountStatus::Active,
+        _ => account = activate(app, &config, account).await?.map_err(Denied::into_error)?,
     }
     let mut tx = app.db.begin().await?;
     db::account::insert(&mut *tx, &app.vault.seal_account(&account).await?).await?;

@@ -104,6 +104,10 @@ codes! {
     REFRESH_FAILED = 1805 "ConnectedAccount_RefreshFailed" BAD_REQUEST None;
     /// The provider could not be asked for a new token.
     REFRESH_UNAVAILABLE = 1806 "ConnectedAccount_RefreshUnavailable" SERVICE_UNAVAILABLE Some(true);
+    /// The provider does not accept the credentials.
+    CREDENTIALS_REFUSED = 1807 "ConnectedAccount_CredentialsRefused" BAD_REQUEST None;
+    /// The provider could not be asked whether it accepts the credentials.
+    PROVIDER_UNAVAILABLE = 1808 "ConnectedAccount_ProviderUnavailable" SERVICE_UNAVAILABLE Some(true);
     /// Unknown execution log.
     LOG_NOT_FOUND = 1900 "Log_NotFound" NOT_FOUND None;
     /// The tool ran, but its log row is not committed (only where answers wait for that).

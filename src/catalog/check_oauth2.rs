@@ -128,7 +128,7 @@ fn urls(file: &ToolkitFile, def: &OAuth2, say: &mut impl FnMut(String)) {
             }
         }
         if !names.is_empty() {
-            let own = names.iter().any(|n| n.strip_prefix("conn.").is_some_and(|n| host_fields(n)));
+            let own = names.iter().any(|n| n.strip_prefix("conn.").is_some_and(host_fields));
             if !endpoint::is_fenced(url) && file.hosts.is_empty() && !own {
                 say(format!("{key}: a host made of fields needs `hosts`, or a field with `host`"));
             }

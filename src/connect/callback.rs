@@ -1,15 +1,17 @@
 //! The browser comes back from the provider.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::account::{changed, unknown};
 use super::activate::{activate, put_over};
 use super::{callback_url, find_config, ticket, toolkit};
 use crate::app::App;
-use crate::credentials::{Provider, TOKEN_FIELDS, TokenSet, inherited};
+use crate::catalog::model::OAuth2;
+use crate::credentials::{Provider, TOKEN_FIELDS, TokenSet};
 use crate::db;
 use crate::domain::connection::{Account, AuthConfig};
 use crate::domain::status::AccountStatus;
@@ -28,6 +30,37 @@ pub struct Answer {
     pub error: Option<String>,
     /// Its explanation.
     pub error_description: Option<String>,
+    /// Everything else.
+    pub rest: BTreeMap<String, String>,
+}
+
+/// Longest value that is kept of what the browser brings.
+const MAX_KEPT: usize = 2000;
+
+impl Answer {
+    fn get(&self, name: &str) -> Option<&str> {
+        let value = match name {
+            "code" => self.code.as_deref(),
+            other => self.rest.get(other).map(String::as_str),
+        };
+        value.filter(|v| !v.is_empty())
+    }
+
+    /// The code, under the name that the provider gives it.
+    fn code(&self, rule: Option<&OAuth2>) -> Option<&str> {
+        self.get(rule.map_or("code", |r| r.callback.code_param.as_str()))
+    }
+
+    /// What the definition wants to keep. It comes by way of the browser, so it is text of
+    /// somebody's choosing: where it becomes part of an address, the address is checked.
+    fn kept(&self, rule: &OAuth2) -> Map<String, Value> {
+        let usable = |v: &&str| v.len() <= MAX_KEPT && !v.chars().any(char::is_control);
+        let wanted = rule.callback.capture.iter();
+        wanted
+            .filter_map(|(name, param)| Some((name, self.get(param).filter(usable)?)))
+            .map(|(name, value)| (name.clone(), value.into()))
+            .collect()
+    }
 }
 
 /// How an attempt ended.
@@ -78,17 +111,24 @@ pub async fn finish(app: &App, answer: Answer) -> Result<Finished> {
         .read_account(&ticket.project_id, &ticket.account_id)
         .await?
         .ok_or_else(|| invalid("the connection was deleted meanwhile"))?;
-    let outcome = match refusal(&answer) {
+    let toolkit = toolkit(app, &account.toolkit_slug)?;
+    let rule = toolkit.scheme(account.scheme).and_then(|s| s.oauth2.as_ref());
+    let mut with_kept = Account::clone(&account);
+    with_kept.state.0.extend(rule.map(|r| answer.kept(r)).unwrap_or_default());
+    let outcome = match refusal(&answer, rule) {
         Some(why) => Err(why),
-        None => tokens(app, &account, &ticket, answer.code.as_deref().unwrap_or_default()).await?,
+        None => {
+            let code = answer.code(rule).unwrap_or_default();
+            tokens(app, &with_kept, &ticket, code).await?
+        }
     };
     match outcome {
-        Ok((tokens, config)) => succeed(app, &account, &config, &tokens).await,
+        Ok((tokens, config)) => succeed(app, &account, with_kept, &config, &tokens).await,
         Err(why) => fail(app, &account, &why).await,
     }
 }
 
-fn refusal(answer: &Answer) -> Option<String> {
+fn refusal(answer: &Answer, rule: Option<&OAuth2>) -> Option<String> {
     let short = |text: &str| -> String {
         text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
     };
@@ -101,11 +141,7 @@ fn refusal(answer: &Answer) -> Option<String> {
             _ => format!("The provider refused the authorization ({error}{detail})"),
         });
     }
-    answer
-        .code
-        .as_deref()
-        .is_none_or(str::is_empty)
-        .then(|| "The provider sent neither a code nor an error".to_owned())
+    answer.code(rule).is_none().then(|| "The provider sent neither a code nor an error".to_owned())
 }
 
 async fn tokens(
@@ -119,8 +155,7 @@ async fn tokens(
         return Ok(Err("The auth config was disabled meanwhile".to_owned()));
     }
     let toolkit = toolkit(app, &account.toolkit_slug)?;
-    let state = inherited(&config, &account.state);
-    let provider = Provider::of(&app.config, toolkit, &config, &state)?;
+    let provider = Provider::of(&app.config, toolkit, &config, &account.state)?;
     let text = |name: &str| ticket.data.get(name).and_then(Value::as_str);
     let redirect_uri = text("redirect_uri").unwrap_or(&provider.redirect_uri);
     let granted = provider.exchange(&app.net, code, redirect_uri, text("verifier")).await;
@@ -160,10 +195,10 @@ async fn change(
 async fn succeed(
     app: &App,
     account: &Account,
+    mut next: Account,
     config: &AuthConfig,
     tokens: &TokenSet,
 ) -> Result<Finished> {
-    let mut next = account.clone();
     for name in TOKEN_FIELDS {
         next.state.0.remove(name);
     }

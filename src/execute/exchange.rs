@@ -50,7 +50,7 @@ impl<'a> Exchange<'a> {
         params: Option<&'a CustomAuthParams>,
     ) -> Result<Self> {
         let access = match &access {
-            Access::Account(account, _) if account.scheme.redirects() => {
+            Access::Account(account, _) if account.scheme.renews() => {
                 let fresh = credentials::fresh(app, account.clone(), None).await?;
                 access.renewed(fresh).unwrap_or(access)
             }
@@ -185,7 +185,7 @@ impl<'a> Exchange<'a> {
 fn renewable(access: &Access) -> Option<Arc<Account>> {
     match access {
         Access::Account(account, _)
-            if account.scheme.redirects() && account.state.text("refresh_token").is_some() =>
+            if account.scheme.renews() && account.state.text("access_token").is_some() =>
         {
             Some(account.clone())
         }

@@ -38,6 +38,13 @@ pub struct AuthScheme {
     pub oauth2: Option<OAuth2>,
 }
 
+impl AuthScheme {
+    /// Whether connecting sends the person's browser to the provider.
+    pub fn by_browser(&self) -> bool {
+        self.scheme.redirects() && self.oauth2.as_ref().is_none_or(OAuth2::by_browser)
+    }
+}
+
 /// A field of a form: creation of an auth config, or of a connection.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

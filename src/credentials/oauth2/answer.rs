@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::tokens::TokenSet;
+use super::token::TokenSet;
 use crate::catalog::model::{TimeUnit, TokenResponse};
 
 /// A token answer, sorted.
@@ -20,7 +20,7 @@ pub enum Answer {
         text: Option<String>,
     },
     /// The provider is not able to answer now.
-    Unavailable(u16),
+    Unavailable,
     /// Nothing that can be read.
     Unusable(&'static str),
 }
@@ -35,39 +35,41 @@ const PASSING: [&str; 6] = [
     "service_unavailable",
 ];
 
-/// Error codes of a refresh that say that the grant is over: RFC 6749, and what providers say in
-/// its place. Anything else may be a mistake that somebody repairs.
-const OVER: [&str; 17] = [
+/// Error codes that say that a refresh token or a grant is dead, besides a definition's own.
+const OVER: [&str; 21] = [
     "invalid_grant",
-    "invalid_refresh_token",
     "bad_refresh_token",
+    "invalid_refresh_token",
     "expired_refresh_token",
     "refresh_token_expired",
     "refresh_token_invalid",
     "refresh_token_revoked",
-    "revoked_token",
-    "token_revoked",
     "token_expired",
+    "token_revoked",
+    "revoked_token",
     "expired_token",
     "invalid_token",
     "access_denied",
     "consent_required",
     "interaction_required",
     "login_required",
+    "reauthentication_required",
     "account_inactive",
+    "user_not_found",
+    "user_disabled",
+    "bad_verification_code",
 ];
 
-/// Whether a refused refresh means that only the person can connect again.
+/// Whether an error code means that asking again with the same thing can never help.
 pub fn is_over(rule: &TokenResponse, code: &str) -> bool {
-    let code = code.trim();
-    let is = |known: &str| known.eq_ignore_ascii_case(code);
+    let is = |known: &str| known.eq_ignore_ascii_case(code.trim());
     OVER.into_iter().any(is) || rule.permanent.iter().any(|known| is(known))
 }
 
 /// Reads an answer as the definition says.
 pub fn read(rule: &TokenResponse, status: u16, body: &[u8], now: DateTime<Utc>) -> Answer {
     if status >= 500 || status == 429 || status == 408 {
-        return Answer::Unavailable(status);
+        return Answer::Unavailable;
     }
     let Some(answer) = parse(body) else {
         return if status >= 400 {
@@ -117,7 +119,7 @@ fn refused(rule: &TokenResponse, answer: &Value, error: Option<&Value>, status: 
         .or_else(|| first(&["/error/code", "/error/type", "/code", "/error/message"]))
         .unwrap_or_else(|| format!("http_{status}"));
     if PASSING.contains(&code.as_str()) {
-        return Answer::Unavailable(status);
+        return Answer::Unavailable;
     }
     let own = rule.error_text.as_deref().and_then(|p| first(&[p]));
     let text = own.or_else(|| {
@@ -283,13 +285,16 @@ mod tests {
     }
 
     #[test]
-    fn only_some_refusals_end_a_grant() {
-        let rule = TokenResponse { permanent: vec!["10013".into()], ..TokenResponse::default() };
-        for over in ["invalid_grant", "Invalid_Grant", "bad_refresh_token", "10013"] {
-            assert!(is_over(&rule, over), "{over}");
+    fn a_dead_grant_is_told_from_a_wrong_client() {
+        let rule = TokenResponse {
+            permanent: vec!["E1007".into(), "10013".into()],
+            ..TokenResponse::default()
+        };
+        for code in ["invalid_grant", "INVALID_GRANT", "token_revoked", "e1007", "10013"] {
+            assert!(is_over(&rule, code), "{code}");
         }
-        for not in ["invalid_client", "invalid_request", "http_400", "http_401", ""] {
-            assert!(!is_over(&rule, not), "{not}");
+        for code in ["invalid_client", "unauthorized_client", "invalid_scope", "http_403", ""] {
+            assert!(!is_over(&rule, code), "{code}");
         }
     }
 
@@ -318,7 +323,7 @@ mod tests {
         for (status, body) in
             [(503, ""), (429, r#"{"error":"x"}"#), (400, r#"{"error":"temporarily_unavailable"}"#)]
         {
-            assert!(matches!(of(status, body), Answer::Unavailable(_)));
+            assert!(matches!(of(status, body), Answer::Unavailable));
         }
         assert!(matches!(of(200, "<html>"), Answer::Unusable(_)));
         assert!(matches!(of(200, "{}"), Answer::Unusable(_)));

@@ -1,10 +1,12 @@
 //! OAuth 2.0: the authorization request, the token endpoint, and what its answers mean.
 
 mod answer;
+mod assertion;
 mod provider;
+mod request;
 mod token;
 
 pub use provider::{
-    Authorization, CALLBACK_PATH, Provider, default_redirect_uri, managed_unavailable,
+    Authorization, CALLBACK_PATH, OauthClient, Provider, default_redirect_uri, managed_unavailable,
 };
 pub use token::{TokenFailure, TokenSet};

@@ -81,14 +81,8 @@ impl<'a> Provider<'a> {
             ));
         };
         let (client, managed_scopes) = client(config, toolkit, def, auth_config, state)?;
-        let mut provider = Self::with(
-            config,
-            (toolkit, scheme),
-            Cow::Borrowed(def),
-            client,
-            auth_config,
-            state,
-        );
+        let mut provider =
+            Self::with(config, (toolkit, scheme), Cow::Borrowed(def), client, auth_config, state);
         if let (Some(scopes), None) = (managed_scopes, list(&auth_config.credentials, "scopes")) {
             provider.scopes = scopes;
         }

@@ -11,8 +11,7 @@ use serde_json::{Map, Value};
 use super::answer::{self, Answer};
 use super::assertion;
 use super::provider::Provider;
-use super::tokens::{TokenFailure, TokenSet, clean, retry_after};
-use crate::catalog::endpoint;
+use super::token::{TokenFailure, TokenSet, clean};
 use crate::catalog::model::{
     ClientAuth, RefreshWith, Revoke, RevokedToken, TokenBody, TokenMethod, TokenResponse,
 };
@@ -45,15 +44,6 @@ struct Ask<'d> {
     headers: Vec<&'d Texts>,
     /// What templates see as `oauth`.
     oauth: Map<String, Value>,
-}
-
-/// What a refusal means.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Refusal {
-    /// The attempt failed.
-    Final,
-    /// Only some codes are final.
-    ByCode,
 }
 
 fn pairs(of: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -91,7 +81,7 @@ impl Provider<'_> {
         };
         let mut known = vec![code.to_owned()];
         known.extend(verifier.map(str::to_owned));
-        let mut set = self.tokens(net, ask, &known, Refusal::Final).await?;
+        let mut set = self.tokens(net, ask, &known).await?;
         if let Some(upgrade) = &self.def.upgrade {
             let short = set.access_token.clone();
             let ask = Ask {
@@ -104,7 +94,7 @@ impl Provider<'_> {
                 headers: vec![&upgrade.headers],
                 oauth: self.flow(&[("access_token", &short)]),
             };
-            let long = self.tokens(net, ask, std::slice::from_ref(&short), Refusal::Final).await?;
+            let long = self.tokens(net, ask, std::slice::from_ref(&short)).await?;
             set = long.over(set);
         }
         // RFC 6749: without a scope in the answer it is the one that was asked for.
@@ -117,19 +107,6 @@ impl Provider<'_> {
     /// # Errors
     /// See [`TokenFailure`]; the text holds no secret.
     pub async fn client_credentials(&self, net: &Client) -> Result<TokenSet, TokenFailure> {
-        self.for_itself(net, Refusal::Final).await
-    }
-
-    /// As [`Provider::client_credentials`], for an account that had a token before: a client that
-    /// is not taken now may be repaired.
-    pub(in crate::credentials) async fn client_credentials_again(
-        &self,
-        net: &Client,
-    ) -> Result<TokenSet, TokenFailure> {
-        self.for_itself(net, Refusal::ByCode).await
-    }
-
-    async fn for_itself(&self, net: &Client, refusal: Refusal) -> Result<TokenSet, TokenFailure> {
         let token = &self.def.token;
         let mut standard = pairs(&[("grant_type", "client_credentials")]);
         let scope = self.scope();
@@ -146,7 +123,7 @@ impl Provider<'_> {
             headers: vec![&token.headers],
             oauth: self.flow(&[]),
         };
-        let mut set = self.tokens(net, ask, &[], refusal).await?;
+        let mut set = self.tokens(net, ask, &[]).await?;
         set.scope = set.scope.or_else(|| self.asked());
         Ok(set)
     }
@@ -171,9 +148,7 @@ impl Provider<'_> {
             standard.push(("redirect_uri".to_owned(), self.redirect_uri.clone()));
         }
         let asked = self.asked();
-        if let (true, Some(scope)) =
-            (rule.send_scope, self.field("scope").or(asked.as_deref()))
-        {
+        if let (true, Some(scope)) = (rule.send_scope, self.field("scope").or(asked.as_deref())) {
             standard.push((self.def.authorize.scope_param.clone(), scope.to_owned()));
         }
         let ask = Ask {
@@ -189,7 +164,7 @@ impl Provider<'_> {
             headers: vec![&usual.headers, &rule.headers],
             oauth: self.flow(&flow),
         };
-        self.tokens(net, ask, &[token.to_owned()], Refusal::ByCode).await
+        self.tokens(net, ask, &[token.to_owned()]).await
     }
 
     /// What a connection's tokens are renewed with: the token that the definition names.
@@ -249,14 +224,9 @@ impl Provider<'_> {
         if (200..300).contains(&response.status) {
             return Ok(());
         }
-        let wait = retry_after(&response.headers, now());
-        match answer::read(&TokenResponse::default(), response.status, &response.body, now()) {
-            Answer::Refused { code, .. } => Err(TokenFailure::Refused(clean(&code, &secrets))),
-            _ => Err(TokenFailure::Unavailable {
-                why: format!("the provider answered HTTP {}", response.status),
-                retry_after: wait,
-            }),
-        }
+        let rule = &self.def.response;
+        let answer = answer::read(rule, response.status, &response.body, now());
+        Err(failure(rule, answer, &response, &secrets))
     }
 
     /// Sends a request and reads tokens from its answer.
@@ -265,37 +235,13 @@ impl Provider<'_> {
         net: &Client,
         ask: Ask<'_>,
         known: &[String],
-        refusal: Refusal,
     ) -> Result<TokenSet, TokenFailure> {
         let (response, mut secrets) = self.send(net, ask).await?;
         secrets.extend_from_slice(known);
         let rule = &self.def.response;
-        let at = now();
-        let wait = retry_after(&response.headers, at);
-        match answer::read(rule, response.status, &response.body, at) {
+        match answer::read(rule, response.status, &response.body, now()) {
             Answer::Tokens(set) => Ok(*set),
-            Answer::Refused { code, text } => {
-                let whole = match text {
-                    Some(text) => format!("{code}: {text}"),
-                    None => code.clone(),
-                };
-                let why = clean(&whole, &secrets);
-                if refusal == Refusal::Final || answer::is_over(rule, &code) {
-                    Err(TokenFailure::Refused(why))
-                } else {
-                    Err(TokenFailure::Unavailable {
-                        why: format!("the provider refused the request ({why})"),
-                        retry_after: wait,
-                    })
-                }
-            }
-            Answer::Unavailable(status) => Err(TokenFailure::Unavailable {
-                why: format!("the provider answered HTTP {status}"),
-                retry_after: wait,
-            }),
-            Answer::Unusable(why) => {
-                Err(TokenFailure::Unavailable { why: why.to_owned(), retry_after: wait })
-            }
+            other => Err(failure(rule, other, &response, &secrets)),
         }
     }
 
@@ -313,10 +259,7 @@ impl Provider<'_> {
             headers: request.headers.iter().map(|(name, _)| name.clone()).collect(),
             query: request.url.query_pairs().map(|(name, _)| name.into_owned()).collect(),
         };
-        let response = net
-            .send_with(OutboundRequest { timeout, ..request }, &names)
-            .await
-            .map_err(|e| TokenFailure::unavailable(e.to_string()))?;
+        let response = net.send_with(OutboundRequest { timeout, ..request }, &names).await?;
         Ok((response, secrets))
     }
 
@@ -333,7 +276,8 @@ impl Provider<'_> {
         match ask.auth {
             ClientAuth::Basic => {
                 let half = |text: &str| utf8_percent_encode(text, HALF).to_string();
-                let pair = format!("{}:{}", half(&self.client.id), half(secret.unwrap_or_default()));
+                let pair =
+                    format!("{}:{}", half(&self.client.id), half(secret.unwrap_or_default()));
                 let text = base64::engine::general_purpose::STANDARD.encode(pair);
                 secrets.push(text.clone());
                 headers.push(("authorization".to_owned(), format!("Basic {text}")));
@@ -385,5 +329,31 @@ impl Provider<'_> {
             TokenMethod::Delete => Method::DELETE,
         };
         Ok(OutboundRequest { method, url, headers, body, timeout: None })
+    }
+}
+
+/// What an answer without tokens means.
+fn failure(
+    rule: &TokenResponse,
+    answer: Answer,
+    response: &OutboundResponse,
+    secrets: &[String],
+) -> TokenFailure {
+    match answer {
+        Answer::Refused { code, text } => {
+            let whole = text.map_or_else(|| code.clone(), |text| format!("{code}: {text}"));
+            let known: Vec<Option<&str>> = secrets.iter().map(|s| Some(s.as_str())).collect();
+            let why = clean(&whole, &known);
+            if answer::is_over(rule, &code) {
+                TokenFailure::Over(why)
+            } else {
+                TokenFailure::Refused(why)
+            }
+        }
+        Answer::Unusable(why) => TokenFailure::lost(why),
+        Answer::Unavailable | Answer::Tokens(_) => TokenFailure::unavailable(
+            format!("the provider answered HTTP {}", response.status),
+            response.retry_after(now()),
+        ),
     }
 }

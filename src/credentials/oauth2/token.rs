@@ -3,15 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, header};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
 use crate::credentials::renew::TOKEN_FIELDS;
 use crate::domain::connection::SecretMap;
-
-/// Longest time that a provider's `Retry-After` is believed.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
+use crate::net::NetError;
 
 /// What a provider granted.
 pub struct TokenSet {
@@ -74,47 +71,57 @@ impl TokenSet {
     }
 }
 
-/// Why there are no tokens.
+/// Why there are no tokens. The texts hold no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenFailure {
-    /// The provider said no; asking again does not help.
+    /// What was sent is dead (`invalid_grant` and its dialects): only the person can help.
+    #[error("{0}")]
+    Over(String),
+    /// The provider said no to something else: the client, perhaps, which the developer or the
+    /// operator can set right.
     #[error("{0}")]
     Refused(String),
-    /// The provider could not be asked, or could not answer, or said no in a way that may pass.
+    /// The provider could not be asked, or could not answer.
     #[error("{why}")]
     Unavailable {
         /// For a person.
         why: String,
-        /// When to ask again, as far as the provider says so.
+        /// How long the provider wants to be left alone.
         retry_after: Option<Duration>,
+        /// Whether it may have done what was asked, and only its answer was lost.
+        lost: bool,
     },
 }
 
 impl TokenFailure {
-    /// Nothing is known about when to ask again.
-    pub(in crate::credentials) fn unavailable(why: impl Into<String>) -> Self {
-        Self::Unavailable { why: why.into(), retry_after: None }
+    /// The provider answered that it cannot.
+    pub fn unavailable(why: impl Into<String>, retry_after: Option<Duration>) -> Self {
+        Self::Unavailable { why: why.into(), retry_after, lost: false }
+    }
+
+    /// There is no answer that can be read.
+    pub fn lost(why: impl Into<String>) -> Self {
+        Self::Unavailable { why: why.into(), retry_after: None, lost: true }
     }
 }
 
-/// What `Retry-After` says: seconds, or a date.
-pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds.ceil()).ok()?,
-        Err(_) => {
-            let date = DateTime::parse_from_rfc2822(text).ok()?;
-            (date.with_timezone(&Utc) - now).to_std().unwrap_or_default()
+impl From<NetError> for TokenFailure {
+    fn from(error: NetError) -> Self {
+        match error {
+            // Nothing was sent.
+            NetError::Refused(why) | NetError::Invalid(why) => Self::unavailable(why, None),
+            NetError::Timeout(why) | NetError::Connection(why) | NetError::TooLarge(why) => {
+                Self::lost(why)
+            }
         }
-    };
-    Some(wait.min(MAX_RETRY_AFTER))
+    }
 }
 
 /// A provider's text for a person: one line, short, without any secret that was sent.
-pub(super) fn clean(text: &str, secrets: &[String]) -> String {
+pub(in crate::credentials) fn clean(text: &str, secrets: &[Option<&str>]) -> String {
     let mut text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    for secret in secrets.iter().filter(|s| s.len() >= 4) {
-        text = text.replace(secret.as_str(), "[secret]");
+    for secret in secrets.iter().flatten().filter(|s| s.len() >= 4) {
+        text = text.replace(secret, "[secret]");
     }
     text.chars().take(300).collect()
 }
@@ -138,7 +145,7 @@ mod tests {
 
     #[test]
     fn texts_of_providers_are_cleaned() {
-        let known = ["tok-123".to_owned(), "x".to_owned()];
+        let known = [Some("tok-123"), Some("x"), None];
         assert_eq!(clean("bad token tok-123\r\nx", &known), "bad token [secret]  x");
         assert_eq!(clean(&"x".repeat(1000), &[]).len(), 300);
     }
@@ -166,22 +173,5 @@ mod tests {
         let both = long.over(first);
         assert_eq!((both.access_token.as_str(), both.expires_in), ("long", None));
         assert_eq!(both.refresh_token.as_deref(), Some("r"));
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let of = |text: &str| {
-            let headers = HeaderMap::from_iter([(header::RETRY_AFTER, text.parse().unwrap())]);
-            retry_after(&headers, now).map(|d| d.as_secs())
-        };
-        assert_eq!(of("30"), Some(30));
-        assert_eq!(of("0.4"), Some(1));
-        assert_eq!(of("Fri, 15 Jan 2027 08:01:00 GMT"), Some(60));
-        assert_eq!(of("Fri, 15 Jan 2021 08:01:00 GMT"), Some(0));
-        assert_eq!(of("99999999"), Some(86_400));
-        for odd in ["", "-5", "soon", "1e400"] {
-            assert_eq!(of(odd), None, "{odd}");
-        }
     }
 }

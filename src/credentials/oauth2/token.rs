@@ -199,7 +199,9 @@ impl Provider<'_> {
             .set_token_uri(url)
             .set_auth_type(match self.def.token.client_auth {
                 ClientAuth::Basic => AuthType::BasicAuth,
-                ClientAuth::Post | ClientAuth::None => AuthType::RequestBody,
+                ClientAuth::Post | ClientAuth::None | ClientAuth::PrivateKeyJwt => {
+                    AuthType::RequestBody
+                }
             });
         if let Some(secret) = self.secret_to_send() {
             client = client.set_client_secret(ClientSecret::new(secret.to_owned()));

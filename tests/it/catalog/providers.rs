@@ -15,10 +15,10 @@ use super::samples::connection;
 use crate::support::TestApp;
 
 /// Fewest providers that the table must have.
-const LEAST: usize = 60;
+const LEAST: usize = 120;
 
 /// Separators of scopes that providers use.
-const SEPARATORS: [&str; 3] = [" ", ",", "+"];
+const SEPARATORS: [&str; 2] = [" ", ","];
 
 /// What a toolkit can be filed under.
 const CATEGORIES: [&str; 44] = [
@@ -73,18 +73,9 @@ const OTHER_DOMAINS: [(&str, &str); 0] = [];
 
 fn providers(catalog: &Catalog) -> impl Iterator<Item = (&Toolkit, &OAuth2)> {
     catalog.toolkits().iter().filter_map(|toolkit| {
-        let scheme = toolkit.scheme(AuthSchemeKind::Oauth2)?;
-        Some((&**toolkit, scheme.oauth2.as_ref()?))
+        let oauth2 = toolkit.scheme(AuthSchemeKind::Oauth2)?.oauth2.as_ref()?;
+        oauth2.by_browser().then_some((&**toolkit, oauth2))
     })
-}
-
-/// All OAuth endpoints, by what they are for.
-fn endpoints(oauth2: &OAuth2) -> Vec<(&'static str, &str)> {
-    let mut all =
-        vec![("authorize", oauth2.authorize.url.as_str()), ("token", oauth2.token.url.as_str())];
-    all.extend(oauth2.refresh.url.as_deref().map(|url| ("refresh", url)));
-    all.extend(oauth2.revoke_url.as_deref().map(|url| ("revoke", url)));
-    all
 }
 
 /// Names after `conn.` in the templates of a text.
@@ -97,7 +88,14 @@ fn connection_names(text: &str) -> Vec<&str> {
 fn fields(toolkit: &Toolkit) -> Map<String, Value> {
     let mut all = connection(toolkit);
     let Some(scheme) = toolkit.scheme(AuthSchemeKind::Oauth2) else { return all };
-    for field in &scheme.connect_fields {
+    // What tokens bring along may be the root of requests, or its host.
+    let host = toolkit.file.hosts.first().map_or("", String::as_str).replace("*.", "acme.");
+    for name in connection_names(&toolkit.file.base_url) {
+        let root = toolkit.file.base_url.starts_with("{{");
+        let value = if root { format!("https://{host}") } else { host.clone() };
+        all.insert(name.to_owned(), value.into());
+    }
+    for field in scheme.connect_fields.iter().chain(&scheme.config_fields) {
         let samples = ["acme", "12345", "11223344-a1b2-4b33-8444-def123456789", "acme.example.com"];
         let candidates = field.choices.first().into_iter().chain(&field.default);
         let candidates = candidates.map(String::as_str).chain(samples);
@@ -124,9 +122,14 @@ fn registrable(host: &str) -> String {
     labels[keep..].join(".").to_lowercase()
 }
 
-fn host_of(template: &str, conn: &Map<String, Value>) -> Option<String> {
-    let text = Toolkit::expand(template, conn).ok()?;
-    Some(Url::parse(&text).ok()?.host_str()?.to_owned())
+/// An endpoint for a connection with these fields.
+fn endpoint(toolkit: &Toolkit, url: &str, conn: &Map<String, Value>) -> Result<Url, String> {
+    let oauth = Map::from_iter([("client_id".to_owned(), "id".into())]);
+    let scheme = toolkit.scheme(AuthSchemeKind::Oauth2).unwrap();
+    let hosts = scheme.config_fields.iter().filter(|field| field.host);
+    let hosts: Vec<String> =
+        hosts.filter_map(|f| conn[&f.name].as_str().map(str::to_owned)).collect();
+    toolkit.endpoint(url, &[("conn", conn), ("oauth", &oauth)], &hosts)
 }
 
 #[test]
@@ -169,17 +172,17 @@ fn every_entry_is_complete() {
             say("no source".into());
         }
         let conn = fields(toolkit);
-        for (what, template) in endpoints(oauth2) {
-            let text = Toolkit::expand(template, &conn).unwrap();
-            match Url::parse(&text) {
+        for (what, template) in oauth2.urls() {
+            match endpoint(toolkit, template, &conn) {
                 Ok(url) if url.scheme() == "https" && url.fragment().is_none() => {
                     // A host that a field is part of must not be anyone's.
-                    let templated = template.split('/').nth(2).is_some_and(|h| h.contains("{{"));
+                    let templated = template.split('/').nth(2).is_none_or(|h| h.contains("{{"));
                     if templated && !toolkit.allows_host(&conn, &url) {
                         say(format!("{what}: {url} is not within hosts"));
                     }
                 }
-                _ => say(format!("{what}: {text} is no https URL")),
+                Ok(url) => say(format!("{what}: {url} is no https URL")),
+                Err(e) => say(format!("{what}: {e}")),
             }
         }
         if let Err(e) = toolkit.base_url(&conn) {
@@ -239,10 +242,15 @@ fn endpoints_use_fields_that_are_there() {
             .map(|field| field.name.as_str())
             .collect();
         let kept = toolkit.connection_names();
-        for (what, url) in endpoints(oauth2) {
-            let first = matches!(what, "authorize" | "token");
+        let brought: BTreeSet<&str> = oauth2.callback.capture.keys().map(String::as_str).collect();
+        for (what, url) in oauth2.urls() {
             for name in connection_names(url) {
-                if !given.contains(name) && (first || !kept.contains(name)) {
+                let good = match what {
+                    "authorize.url" => given.contains(name),
+                    "token.url" => given.contains(name) || brought.contains(name),
+                    _ => kept.contains(name),
+                };
+                if !good {
                     problems.push(format!("{}: {what}: conn.{name}", toolkit.slug()));
                 }
             }
@@ -266,11 +274,13 @@ fn token_endpoints_are_the_providers_own() {
         let conn = fields(toolkit);
         let file = &toolkit.file;
         let mut own: HashSet<String> = file.hosts.iter().map(|host| registrable(host)).collect();
-        let pages =
-            file.sources.iter().chain(&file.docs).chain([&oauth2.authorize.url, &file.base_url]);
-        own.extend(pages.filter_map(|url| host_of(url, &conn)).map(|host| registrable(&host)));
-        for (what, url) in endpoints(oauth2) {
-            let domain = registrable(&host_of(url, &conn).unwrap_or_default());
+        let domain =
+            |url: Option<Url>| registrable(url.as_ref().and_then(Url::host_str).unwrap_or(""));
+        own.extend(file.sources.iter().chain(&file.docs).map(|url| domain(Url::parse(url).ok())));
+        own.insert(domain(endpoint(toolkit, &oauth2.authorize.url, &conn).ok()));
+        own.insert(domain(toolkit.base_url(&conn).ok()));
+        for (what, url) in oauth2.urls() {
+            let domain = domain(endpoint(toolkit, url, &conn).ok());
             if own.contains(&domain) {
                 continue;
             }
@@ -320,8 +330,17 @@ async fn every_provider_gives_an_authorization_url() {
         let conn = fields(toolkit);
         let mut say = |what: String| problems.push(format!("{slug}: {what}"));
         let id = format!("client-of-{slug}");
+        let mut credentials = Map::from_iter([
+            ("client_id".to_owned(), id.clone().into()),
+            ("client_secret".to_owned(), "hush".into()),
+        ]);
+        for field in toolkit.scheme(AuthSchemeKind::Oauth2).unwrap().config_fields.iter() {
+            if field.default.is_none() {
+                credentials.insert(field.name.clone(), conn[&field.name].clone());
+            }
+        }
         let body = json!({"toolkit": {"slug": slug}, "auth_config": {"type": "use_custom_auth",
-            "authScheme": "OAUTH2", "credentials": {"client_id": id, "client_secret": "hush"}}});
+            "authScheme": "OAUTH2", "credentials": credentials}});
         let config = client.post("/api/v3/auth_configs", body).await.expect(201);
         let scheme = toolkit.scheme(AuthSchemeKind::Oauth2).unwrap();
         let val: Map<String, Value> = scheme
@@ -350,12 +369,12 @@ async fn every_provider_gives_an_authorization_url() {
         if query.len() != url.query_pairs().count() {
             say(format!("a parameter twice in {url}"));
         }
-        let host = host_of(&oauth2.authorize.url, &conn);
-        if url.host_str() != host.as_deref() || url.scheme() != "https" {
-            say(format!("{url} is not on {host:?}"));
+        let expected = endpoint(toolkit, &oauth2.authorize.url, &conn).unwrap();
+        if url.origin() != expected.origin() || url.path() != expected.path() {
+            say(format!("{url} is not at {expected}"));
         }
         let mut expected = vec![
-            ("client_id".to_owned(), id),
+            (oauth2.authorize.client_id_param.clone(), id),
             ("response_type".to_owned(), "code".to_owned()),
             ("redirect_uri".to_owned(), app.url("/api/v3/toolkits/auth/callback")),
         ];
@@ -366,7 +385,9 @@ async fn every_provider_gives_an_authorization_url() {
         if oauth2.authorize.pkce {
             expected.push(("code_challenge_method".to_owned(), "S256".to_owned()));
         }
-        expected.extend(oauth2.authorize.params.clone());
+        let plain = oauth2.authorize.params.iter().filter(|(_, v)| !v.contains("{{"));
+        expected.retain(|(name, _)| !oauth2.authorize.params.contains_key(name));
+        expected.extend(plain.filter(|(_, v)| !v.is_empty()).map(|(n, v)| (n.clone(), v.clone())));
         for (name, value) in expected {
             if query.get(&name) != Some(&value) {
                 say(format!("{name} is {:?}, not {value:?}", query.get(&name)));
@@ -414,16 +435,17 @@ fn table(catalog: &Catalog) -> String {
         let host = oauth2.authorize.url.split('/').nth(2).unwrap_or_default();
         let host = host.replace("{{ conn.", "{").replace(" }}", "}");
         let separator = match oauth2.authorize.scope_separator.as_str() {
+            _ if oauth2.authorize.skip_scopes => "of the app",
             _ if oauth2.scopes.is_empty() && oauth2.available_scopes.is_empty() => "none",
             " " => "space",
             "," => "comma",
-            "+" => "plus",
             _ => "other",
         };
         let client = match oauth2.token.client_auth {
             ClientAuth::Post => "post",
             ClientAuth::Basic => "basic",
             ClientAuth::None => "none",
+            ClientAuth::PrivateKeyJwt => "key",
         };
         let refresh = match (&oauth2.refresh.unsupported, &oauth2.refresh.url) {
             (true, _) => "no",
@@ -439,7 +461,7 @@ fn table(catalog: &Catalog) -> String {
             file.slug,
             file.name,
             word(oauth2.authorize.pkce),
-            word(oauth2.revoke_url.is_some()),
+            word(oauth2.revocation().is_some()),
         )
         .unwrap();
     }

@@ -12,7 +12,7 @@ use super::plan;
 use super::schema::{anchored, type_name};
 use super::source::SourceFile;
 use super::template::is_global;
-use super::{Tool, Toolkit};
+use super::{Tool, Toolkit, check_oauth2};
 use crate::domain::scheme::AuthSchemeKind;
 
 const MAX_SLUG: usize = 64;
@@ -45,7 +45,7 @@ pub(super) fn connection_names(file: &ToolkitFile) -> BTreeSet<String> {
     for scheme in &file.auth {
         let fields = scheme.connect_fields.iter().chain(&scheme.config_fields);
         names.extend(fields.filter(|field| !field.secret).map(|field| field.name.clone()));
-        names.extend(scheme.oauth2.iter().flat_map(|o| o.response.capture.keys().cloned()));
+        names.extend(scheme.oauth2.iter().flat_map(|o| o.captured().cloned()));
     }
     names
 }
@@ -54,7 +54,7 @@ fn credential_names(scheme: &AuthScheme) -> BTreeSet<String> {
     let fields = scheme.connect_fields.iter().chain(&scheme.config_fields);
     let mut names: BTreeSet<String> = fields.map(|field| field.name.clone()).collect();
     names.extend(IMPLIED.map(str::to_owned));
-    names.extend(scheme.oauth2.iter().flat_map(|o| o.response.capture.keys().cloned()));
+    names.extend(scheme.oauth2.iter().flat_map(|o| o.captured().cloned()));
     names
 }
 
@@ -119,15 +119,20 @@ pub(super) fn toolkit(
             {
                 say(format!("auth: {name}: field `{}`: {e}", field.name));
             }
+            if field.host && field.secret {
+                say(format!("auth: {name}: field `{}`: a host is no secret", field.name));
+            }
+        }
+        // A person who names the server would be sent the developer's secret.
+        if scheme.connect_fields.iter().any(|f| f.host)
+            && scheme.config_fields.iter().any(|f| f.secret)
+        {
+            say(format!(
+                "auth: {name}: a `host` among connect_fields with a secret among config_fields"
+            ));
         }
         if let Some(oauth2) = &scheme.oauth2 {
-            let urls = [Some(&oauth2.authorize.url), Some(&oauth2.token.url)];
-            let more = [oauth2.refresh.url.as_ref(), oauth2.revoke_url.as_ref()];
-            for url in urls.into_iter().chain(more).flatten() {
-                if !url.starts_with("https://") && !url.starts_with("http://") {
-                    say(format!("auth: {name}: `{url}` is not a URL"));
-                }
-            }
+            check_oauth2::oauth2(file, scheme, oauth2, &mut say);
         }
     }
     if file.sources.is_empty() && file.auth.iter().any(|scheme| scheme.oauth2.is_some()) {
@@ -412,7 +417,10 @@ pub(super) fn toolkit_templates(
     }
     let steps = toolkit.tools.iter().flat_map(|tool| &tool.steps);
     let bases = steps.filter_map(|step| step.call.base.as_ref());
-    if bases.chain([&toolkit.base]).any(|base| !base.is_fixed()) && toolkit.file.hosts.is_empty() {
+    let mut fields =
+        toolkit.file.auth.iter().flat_map(|s| s.connect_fields.iter().chain(&s.config_fields));
+    let fenced = !toolkit.file.hosts.is_empty() || fields.any(|field| field.host);
+    if bases.chain([&toolkit.base]).any(|base| !base.is_fixed()) && !fenced {
         say("a base_url with templates needs `hosts`".into());
     }
     for (scheme, injection) in

@@ -2,7 +2,7 @@
 //! person fills in when connecting. The one place that knows what a scheme implies; toolkit
 //! answers show these fields, and the handlers accept exactly them.
 
-use super::model::{AuthScheme, ClientAuth, Field};
+use super::model::{AuthScheme, ClientAuth, Field, OAuth2};
 use crate::domain::scheme::AuthSchemeKind;
 
 /// One field of a form.
@@ -28,6 +28,8 @@ pub struct FieldSpec {
     pub aliases: Vec<String>,
     /// Closed list of values; empty: any.
     pub choices: Vec<String>,
+    /// Whether the value is a host name.
+    pub host: bool,
 }
 
 impl FieldSpec {
@@ -43,6 +45,7 @@ impl FieldSpec {
             suffix: None,
             aliases: Vec::new(),
             choices: Vec::new(),
+            host: false,
         }
     }
 
@@ -59,6 +62,7 @@ impl FieldSpec {
             suffix: field.suffix.clone(),
             aliases: field.aliases.clone(),
             choices: field.choices.clone(),
+            host: field.host,
         }
     }
 
@@ -86,38 +90,57 @@ impl FieldSpec {
     }
 }
 
+/// The fields of an OAuth client.
+fn client_fields(oauth: &OAuth2) -> Vec<FieldSpec> {
+    let mut fields =
+        vec![FieldSpec::implied("client_id", "Client id of your OAuth app", true, false)];
+    let auth = oauth.token.client_auth;
+    if auth == ClientAuth::PrivateKeyJwt {
+        fields.push(FieldSpec::implied(
+            "private_key",
+            "Private key of your OAuth app, in PEM (PKCS #8)",
+            true,
+            true,
+        ));
+        let text = "Id of the key, when your app has several";
+        fields.push(FieldSpec::implied("key_id", text, false, false));
+    } else {
+        let required = auth != ClientAuth::None;
+        let text = "Client secret of your OAuth app";
+        fields.push(FieldSpec::implied("client_secret", text, required, true));
+    }
+    fields
+}
+
 /// What a developer fills in when creating an auth config of the scheme.
 pub fn config_fields(scheme: &AuthScheme) -> Vec<FieldSpec> {
     let mut fields = Vec::new();
-    if scheme.scheme == AuthSchemeKind::Oauth2 {
-        let oauth = scheme.oauth2.as_ref();
-        let public = oauth.is_some_and(|o| o.token.client_auth == ClientAuth::None);
-        fields.push(FieldSpec::implied("client_id", "Client id of your OAuth app", true, false));
-        fields.push(FieldSpec::implied(
-            "client_secret",
-            "Client secret of your OAuth app",
-            !public,
-            true,
-        ));
-        let mut redirect = FieldSpec::implied(
-            "oauth_redirect_uri",
-            "Redirect URI registered with your OAuth app; this server's callback when left out",
-            false,
-            false,
-        );
-        redirect.display_name = "Redirect URI".to_owned();
-        fields.push(redirect);
-        let mut scopes =
-            FieldSpec::implied("scopes", "Scopes to ask for, separated by commas", false, false);
-        scopes.default = oauth.map(|o| o.scopes.join(",")).filter(|s| !s.is_empty());
-        fields.push(scopes);
-        if oauth.is_some_and(|o| o.authorize.user_scope_param.is_some()) {
-            fields.push(FieldSpec::implied(
-                "user_scopes",
-                "Scopes to ask for on behalf of the user, separated by commas",
-                false,
-                false,
-            ));
+    if let Some(oauth) = &scheme.oauth2 {
+        if !oauth.client_of_connection() {
+            fields.extend(client_fields(oauth));
+        }
+        if oauth.by_browser() {
+            let mut text = "Redirect URI registered with your OAuth app; this server's callback \
+                            when left out"
+                .to_owned();
+            if let Some(note) = &oauth.authorize.redirect_uri_note {
+                text = format!("{text}. {note}");
+            }
+            let mut redirect = FieldSpec::implied("oauth_redirect_uri", &text, false, false);
+            redirect.display_name = "Redirect URI".to_owned();
+            fields.push(redirect);
+        }
+        if !oauth.authorize.skip_scopes {
+            let text = "Scopes to ask for, separated by commas";
+            let mut scopes = FieldSpec::implied("scopes", text, false, false);
+            scopes.default = Some(oauth.scopes.join(",")).filter(|s| !s.is_empty());
+            fields.push(scopes);
+        }
+        if oauth.authorize.user_scope_param.is_some() {
+            let text = "Scopes to ask for on behalf of the user, separated by commas";
+            let mut scopes = FieldSpec::implied("user_scopes", text, false, false);
+            scopes.default = Some(oauth.user_scopes.join(",")).filter(|s| !s.is_empty());
+            fields.push(scopes);
         }
     }
     add(&mut fields, &scheme.config_fields);
@@ -140,7 +163,10 @@ pub fn connect_fields(scheme: &AuthScheme) -> Vec<FieldSpec> {
             FieldSpec::implied("username", "Your user name", true, false),
             FieldSpec::implied("password", "Your password", false, true),
         ],
-        _ => Vec::new(),
+        _ => match &scheme.oauth2 {
+            Some(oauth) if oauth.client_of_connection() => client_fields(oauth),
+            _ => Vec::new(),
+        },
     };
     add(&mut fields, &scheme.connect_fields);
     fields

@@ -29,6 +29,8 @@ pub(super) struct Hosts {
     definition: Vec<String>,
     /// Of the operator: any scheme and, unless one is named, any port.
     operator: Vec<String>,
+    /// Fields that hold the host of somebody's own server.
+    own: Vec<String>,
 }
 
 impl Base {
@@ -78,7 +80,7 @@ impl Base {
         match (&self.replacement, rendered) {
             (Some(new), Ok(url)) => Ok(replaced(&url, new)),
             (Some(new), Err(_)) => Ok(new.clone()),
-            (None, Ok(url)) if hosts.allows(&url) => Ok(url),
+            (None, Ok(url)) if hosts.allows(&url, conn) => Ok(url),
             (None, Ok(url)) => Err(format!(
                 "the connection's fields lead to {}, which is not a host of this toolkit",
                 url.host_str().unwrap_or("no host")
@@ -99,17 +101,22 @@ impl Hosts {
         let replaced = provider.is_some_and(|p| p.base_url.is_some());
         let definition = if replaced { Vec::new() } else { lower(&file.hosts) };
         let operator = provider.map(|p| lower(&p.hosts)).unwrap_or_default();
-        Self { definition, operator }
+        let fields = file.auth.iter().flat_map(|s| s.connect_fields.iter().chain(&s.config_fields));
+        let own = fields.filter(|f| f.host && !replaced).map(|f| f.name.clone()).collect();
+        Self { definition, operator, own }
     }
 
-    /// Whether a pattern allows the host of `url`.
-    pub fn allows(&self, url: &Url) -> bool {
+    /// Whether a pattern, or a field for the host of one's own server, allows the host of `url`.
+    pub fn allows(&self, url: &Url, conn: &Map<String, Value>) -> bool {
         let Some(host) = url.host_str().map(str::to_lowercase) else { return false };
         if !url.username().is_empty() || url.password().is_some() {
             return false;
         }
         let usual = url.scheme() == "https" && url.port().is_none();
+        let named = url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
+        let own = self.own.iter().filter_map(|field| conn.get(field)?.as_str());
         (usual && self.definition.iter().any(|pattern| matches(pattern, &host)))
+            || (url.scheme() == "https" && own.into_iter().any(|o| o.eq_ignore_ascii_case(&named)))
             || self.operator.iter().any(|pattern| operator_allows(pattern, &host, url))
     }
 }

@@ -161,9 +161,15 @@ fn overridden(file: &mut ToolkitFile, provider: Option<&Provider>) {
         if let Some(url) = &provider.token_url {
             oauth2.token.url.clone_from(url);
             oauth2.refresh.url = None;
+            if let Some(upgrade) = &mut oauth2.upgrade {
+                upgrade.url.clone_from(url);
+            }
         }
         if let Some(url) = &provider.revoke_url {
-            oauth2.revoke_url = Some(url.clone());
+            match &mut oauth2.revoke {
+                Some(revoke) => revoke.url.clone_from(url),
+                None => oauth2.revoke_url = Some(url.clone()),
+            }
         }
     }
 }

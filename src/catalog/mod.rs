@@ -11,12 +11,15 @@
 //! | `template`, `filters`, `mime` | expressions |
 //! | `path`, `plan`, `render` | requests |
 //! | `hosts` | where requests may go, operator overrides |
+//! | `endpoint` | OAuth endpoints and parameters made of fields |
 //! | `fields` | the fields of a scheme's forms |
 //! | `inject` | credentials |
 //! | `version` | which versions resolve |
 
 mod args;
 mod check;
+mod check_oauth2;
+pub mod endpoint;
 pub mod fields;
 mod filters;
 mod hosts;
@@ -186,7 +189,7 @@ impl Toolkit {
 
     /// Whether requests with this toolkit's credentials may go to the host of `url`.
     pub fn allows_host(&self, conn: &Map<String, Value>, url: &Url) -> bool {
-        self.hosts.allows(url)
+        self.hosts.allows(url, conn)
             || self.base_url(conn).is_ok_and(|base| hosts::same_origin(&base, url))
     }
 
@@ -201,16 +204,18 @@ impl Toolkit {
         render::toolkit_headers(self, conn)
     }
 
-    /// Fills `{{ conn.<field> }}` in a text of the definition, such as an OAuth endpoint.
+    /// Fills the URL of an OAuth endpoint. `trusted` are hosts that the client's secret may go to
+    /// although the definition does not name them.
     ///
     /// # Errors
-    /// A template that cannot be rendered.
-    pub fn expand(text: &str, conn: &Map<String, Value>) -> Result<String, String> {
-        if !text.contains("{{") {
-            return Ok(text.to_owned());
-        }
-        let compiled = template::Text::compile(text)?;
-        Ok(compiled.text(&template::Names::of_conn(conn))?.unwrap_or_default())
+    /// `<field>: <what it must be>`, or what is wrong with the whole.
+    pub fn endpoint(
+        &self,
+        source: &str,
+        roots: &endpoint::Roots<'_>,
+        trusted: &[String],
+    ) -> Result<Url, String> {
+        endpoint::url(source, &self.hosts, roots, trusted)
     }
 
     /// Every name that `conn` may have in templates.

@@ -74,6 +74,8 @@ pub struct Config {
     pub file_ttl: Duration,
     /// `connect_ttl_s`
     pub connect_ttl: Duration,
+    /// `refresh_claim_s`
+    pub refresh_claim: Duration,
     /// `llm_base_url`, `llm_api_key`, `llm_model`
     pub llm: Option<Llm>,
     /// `log_format` is `json`.

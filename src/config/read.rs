@@ -206,10 +206,22 @@ impl Reader {
             log_max_payload_bytes: self.at_least("log_max_payload_bytes", 0),
             file_ttl: self.seconds("file_ttl_s"),
             connect_ttl: self.seconds("connect_ttl_s"),
+            refresh_claim: self.refresh_claim(),
             llm: self.llm(),
             log_json: self.log_json(),
             log_filter: self.log_filter(),
         }
+    }
+
+    /// A claim that ends while the provider is still asked lets two servers use one token.
+    fn refresh_claim(&mut self) -> Duration {
+        let claim = self.seconds("refresh_claim_s");
+        let call = self.text("outbound_timeout_s").and_then(|e| e.text.trim().parse().ok());
+        let call = call.unwrap_or(20u64).min(20);
+        if claim <= Duration::from_secs(call) {
+            self.wrong("refresh_claim_s", &format!("a whole number of {} or more", call + 1));
+        }
+        claim
     }
 
     fn log_filter(&mut self) -> String {
@@ -376,6 +388,20 @@ mod tests {
         assert_eq!(config.public_url, "http://127.0.0.1:9900");
         assert_eq!(config.rate_limit, 20_000);
         assert!(config.llm.is_none());
+    }
+
+    #[test]
+    fn a_claim_outlasts_a_call_of_the_provider() {
+        let load = |claim, timeout| {
+            load_from(&env(&[
+                ("PATCHBAY_REFRESH_CLAIM_S", claim),
+                ("PATCHBAY_OUTBOUND_TIMEOUT_S", timeout),
+            ]))
+        };
+        assert!(load("20", "60").is_err());
+        assert!(load("21", "60").is_ok());
+        assert!(load("2", "2").unwrap_err().to_string().contains("3 or more"));
+        assert_eq!(load("3", "2").unwrap().refresh_claim, Duration::from_secs(3));
     }
 
     #[test]

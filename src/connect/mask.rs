@@ -62,8 +62,8 @@ fn is_plain(scheme: Option<&AuthScheme>, name: &str) -> bool {
     match declared {
         Some(field) => !field.secret,
         None => {
-            let captured = scheme.oauth2.as_ref().map(|o| &o.response.capture);
-            PLAIN.contains(&name) || captured.is_some_and(|c| c.contains_key(name))
+            let mut captured = scheme.oauth2.iter().flat_map(|o| o.captured());
+            PLAIN.contains(&name) || captured.any(|c| c == name)
         }
     }
 }

@@ -31,14 +31,11 @@ use crate::vault::Vault;
 /// How long before its end a token is refreshed.
 const AHEAD: TimeDelta = TimeDelta::seconds(60);
 
-/// How long a claim keeps other replicas away; longer than a call of the provider can take.
-const CLAIM_SECONDS: i32 = 45;
-
 /// How often a replica looks whether another one is done.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// How long it does so.
-const PATIENCE: Duration = Duration::from_secs(50);
+/// How much longer than a claim it does so.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An account whose access token is good for the next seconds: the same one, or refreshed.
 /// `rejected` is the state version whose token the provider has just answered 401 to.
@@ -113,7 +110,8 @@ async fn refreshed(app: &App, known: &Arc<Account>, rejected: Option<i64>) -> Re
     {
         return Ok(account);
     }
-    let give_up = Instant::now() + PATIENCE;
+    let claimed_for = app.config.refresh_claim;
+    let give_up = Instant::now() + claimed_for + PATIENCE;
     loop {
         let account = app.cache.read_account(project, id).await?.ok_or_else(|| gone(known))?;
         if account.status != AccountStatus::Active {
@@ -138,7 +136,7 @@ async fn refreshed(app: &App, known: &Arc<Account>, rejected: Option<i64>) -> Re
         }
         let claim = random_text(16);
         let version = account.state_version;
-        if db::account::claim_refresh(&app.db, project, id, version, &claim, CLAIM_SECONDS).await? {
+        if db::account::claim_refresh(&app.db, project, id, version, &claim, claimed_for).await? {
             let work = app.tasks.spawn(job.run(claim, rejected));
             return work.await.map_err(|e| Error::internal(format!("refresh: {e}")))?;
         }
@@ -214,10 +212,10 @@ impl Job {
         };
         match answer {
             Ok(tokens) => self.save(&tokens).await,
-            Err(TokenFailure::Refused(why)) => {
+            Err(TokenFailure::Over(why) | TokenFailure::Refused(why)) => {
                 self.expire(&format!("Permanent auth error during token refresh: {why}")).await
             }
-            Err(TokenFailure::Unavailable(why)) => {
+            Err(TokenFailure::Unavailable { why, .. }) => {
                 tracing::warn!(account = %self.account.id, %why, "token refresh: no answer");
                 self.release(&claim).await;
                 // What is not over yet can still be used.

@@ -348,7 +348,7 @@ pub async fn expire_attempts(
     .await
 }
 
-/// Claims an account for one refresh, for some seconds. False when somebody else has it, or the
+/// Claims an account for one refresh, for some time. False when somebody else has it, or the
 /// state is no longer `state_version`.
 pub async fn claim_refresh(
     db: impl PgExecutor<'_>,
@@ -356,7 +356,7 @@ pub async fn claim_refresh(
     id: &AccountId,
     state_version: i64,
     claim: &str,
-    seconds: i32,
+    time: std::time::Duration,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "update connected_account set refresh_claim = $4,
@@ -368,7 +368,7 @@ pub async fn claim_refresh(
     .bind(id)
     .bind(state_version)
     .bind(claim)
-    .bind(f64::from(seconds))
+    .bind(time.as_secs_f64())
     .execute(db)
     .await?;
     Ok(done.rows_affected() == 1)

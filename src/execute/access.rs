@@ -346,7 +346,7 @@ fn connection(scheme: &AuthScheme, cred: &Map<String, Value>) -> Map<String, Val
             conn.insert(field.name.clone(), value);
         }
     }
-    let captured = scheme.oauth2.iter().flat_map(|o| o.response.capture.keys());
+    let captured = scheme.oauth2.iter().flat_map(|o| o.captured());
     for name in captured.filter(|name| !SECRET.contains(&name.as_str())) {
         if let Some(value) = cred.get(name) {
             conn.insert(name.clone(), value.clone());

@@ -8,6 +8,7 @@ mod boot;
 mod cache;
 mod catalog;
 mod connect;
+mod credentials;
 mod database_restart;
 mod execute;
 mod hard;

@@ -16,6 +16,9 @@ pub struct AuthScheme {
     /// Display name in `auth_config_details`; derived when absent.
     #[serde(default)]
     pub name: Option<String>,
+    /// Page that says how to get the credentials.
+    #[serde(default)]
+    pub setup_guide: Option<String>,
     /// Fields the developer fills in when creating an auth config, besides the
     /// ones the scheme itself implies (client id, scopes, …).
     #[serde(default)]
@@ -68,6 +71,10 @@ pub struct Field {
     /// Closed list of values.
     #[serde(default, rename = "enum")]
     pub choices: Vec<String>,
+    /// Whether the value is the host name (with its port, if it has one) of somebody's own
+    /// server: `base_url` may lie there.
+    #[serde(default)]
+    pub host: bool,
 }
 
 /// Where credentials go. All values are templates over `cred` and `conn`.

@@ -23,18 +23,31 @@ response: {ok: /ok, fail_if: /bad, error: [/message], pick: /data, wrap: items, 
 auth:
   - scheme: OAUTH2
     name: Account
-    config_fields: [{name: app}]
+    setup_guide: https://example.com/how
+    config_fields: [{name: app, host: true}]
     connect_fields:
       - {name: site, label: Site, description: Yours, required: true, secret: false, default: a,
          pattern: "[a-z]+", suffix: .example.com, aliases: [subdomain], enum: [a, b]}
     oauth2:
-      authorize: {url: "https://example.com/a", params: {a: b}, scope_separator: ",", scope_param: s, user_scope_param: u, pkce: true}
-      token: {url: "https://example.com/t", client_auth: basic, body: json, params: {a: b}, headers: {c: d}}
-      refresh: {url: "https://example.com/r", params: {a: b}, unsupported: false}
+      grant: authorization_code
+      client_from: auth_config
+      authorize: {url: "https://example.com/a", params: {a: b}, scope_separator: ",", scope_param: s, user_scope_param: u,
+                  skip_scopes: false, client_id_param: c, pkce: true, redirect_uri_note: https only}
+      token: {url: "https://example.com/t", method: POST, client_auth: basic, body: json, params: {a: b}, headers: {c: d},
+              client_id_param: c, client_secret_param: s, assertion: {alg: RS256, audience: a, lifetime_s: 60}}
+      upgrade: {url: "https://example.com/u", method: GET, client_auth: none, body: query, params: {a: b}, headers: {c: d}}
+      refresh: {url: "https://example.com/r", method: PUT, client_auth: post, body: form, params: {a: b}, headers: {c: d},
+                with: refresh_token, unsupported: false, send_redirect_uri: true, send_scope: true, early_s: 1,
+                min_age_s: 2, reuse_window_s: 3}
       revoke_url: https://example.com/v
-      response: {access_token: /a, user_access_token: /u, refresh_token: /r, expires_in: /e,
-                 expires_default_s: 5, scope: /s, ok: /ok, error: /e, capture: {team: /t}}
+      revoke: {url: "https://example.com/v", method: DELETE, client_auth: basic, body: json, params: {a: b},
+               headers: {c: d}, token: access}
+      response: {access_token: /a, user_access_token: /u, refresh_token: /r, expires_in: /e, expires_unit: ms,
+                 expires_absolute: true, expires_default_s: 5, scope: /s, ok: /ok, error: /e, error_text: /d,
+                 permanent: [dead], capture: {team: /t}}
+      callback: {code_param: c, capture: {realm: realmId}}
       scopes: [a]
+      user_scopes: [c]
       available_scopes: [a, b]
   - scheme: API_KEY
     inject: {headers: {A: b}, query: {c: d}, body: {e: f}, basic: {username: u, password: p}}

@@ -94,8 +94,7 @@ impl Files {
         let signature = hex::decode(signature).map_err(|_| not_found())?;
         let signed = |keys: &LinkKeySet| {
             // Compares in constant time.
-            let signed_with =
-                |key| mac(key, project, id, expires).verify_slice(&signature).is_ok();
+            let signed_with = |key| mac(key, project, id, expires).verify_slice(&signature).is_ok();
             keys.all().any(signed_with)
         };
         // A key that another server made a moment ago may not be known here yet.

@@ -66,8 +66,7 @@ pub async fn run(config: Config, action: Action) -> anyhow::Result<()> {
     let Some(embedded) = Embedded::start(&config, &data_dir, &signals).await? else {
         return Ok(());
     };
-    let outcome =
-        with_database(&config, &data_dir, embedded.options(), action, &signals).await;
+    let outcome = with_database(&config, &data_dir, embedded.options(), action, &signals).await;
     embedded.stop().await;
     outcome
 }

@@ -42,11 +42,8 @@ pub fn put_in_front(path: &Path) -> anyhow::Result<()> {
     let mut draft = path.clone().into_os_string();
     draft.push(".new");
     let written = (|| {
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&draft)?;
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
         let kept = (|| {
             std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
             file.set_permissions(owner.permissions())?;

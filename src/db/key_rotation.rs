@@ -45,10 +45,12 @@ pub async fn unfinished(db: impl PgExecutor<'_>) -> sqlx::Result<Option<DateTime
 
 /// Marks a rotation as finished.
 pub async fn finish(db: impl PgExecutor<'_>, id: i64) -> sqlx::Result<()> {
-    sqlx::query("update key_rotation set finished_at = now() where id = $1 and finished_at is null")
-        .bind(id)
-        .execute(db)
-        .await?;
+    sqlx::query(
+        "update key_rotation set finished_at = now() where id = $1 and finished_at is null",
+    )
+    .bind(id)
+    .execute(db)
+    .await?;
     Ok(())
 }
 

@@ -18,11 +18,9 @@ pub struct LinkKeyRow {
 
 /// All, the one that signs first.
 pub async fn all(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<LinkKeyRow>> {
-    sqlx::query_as(
-        "select * from link_key order by retired_at is not null, created_at desc, id",
-    )
-    .fetch_all(db)
-    .await
+    sqlx::query_as("select * from link_key order by retired_at is not null, created_at desc, id")
+        .fetch_all(db)
+        .await
 }
 
 /// Adds the key that signs; false when there is one.
@@ -52,12 +50,11 @@ pub async fn retire_current(
 
 /// Deletes keys that were retired at least some seconds ago.
 pub async fn delete_retired(db: impl PgExecutor<'_>, seconds: f64) -> sqlx::Result<u64> {
-    let done = sqlx::query(
-        "delete from link_key where retired_at <= now() - make_interval(secs => $1)",
-    )
-    .bind(seconds)
-    .execute(db)
-    .await?;
+    let done =
+        sqlx::query("delete from link_key where retired_at <= now() - make_interval(secs => $1)")
+            .bind(seconds)
+            .execute(db)
+            .await?;
     Ok(done.rows_affected())
 }
 

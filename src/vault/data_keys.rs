@@ -94,12 +94,7 @@ fn context<'a>(project: &'a ProjectId, id: &'a str) -> Context<'a> {
 }
 
 /// Seals a data key.
-pub(super) fn seal_data_key(
-    master: &Key,
-    project: &ProjectId,
-    id: &[u8],
-    key: &[u8],
-) -> Vec<u8> {
+pub(super) fn seal_data_key(master: &Key, project: &ProjectId, id: &[u8], key: &[u8]) -> Vec<u8> {
     seal_with_master(master, context(project, &hex::encode(id)), key)
 }
 

@@ -148,7 +148,9 @@ fn unknown_master(id: MasterId) -> Error {
         codes::ENCRYPTION_KEY_UNKNOWN,
         format!("This server was not given the encryption key {id}, which stored secrets need"),
     )
-    .fix("The operator has to give this server that key; `patchbay keys status` shows what needs it")
+    .fix(
+        "The operator has to give this server that key; `patchbay keys status` shows what needs it",
+    )
 }
 
 impl std::fmt::Debug for Vault {

@@ -42,9 +42,7 @@ impl Vault {
         let credentials =
             self.open_map(config_context(&row.project_id, &row.id), &row.credentials).await?;
         let shared = match &row.shared_credentials {
-            Some(sealed) => {
-                self.open_map(shared_context(&row.project_id, &row.id), sealed).await?
-            }
+            Some(sealed) => self.open_map(shared_context(&row.project_id, &row.id), sealed).await?,
             None => Map::new(),
         };
         Ok(AuthConfig {

@@ -335,9 +335,8 @@ impl<'a> Rotation<'a> {
         let mut after = (String::new(), Vec::new());
         loop {
             let mut tx = self.db.begin().await?;
-            let rows =
-                db::data_key::lock_not_under(&mut *tx, &wanted, (&after.0, &after.1), BATCH)
-                    .await?;
+            let rows = db::data_key::lock_not_under(&mut *tx, &wanted, (&after.0, &after.1), BATCH)
+                .await?;
             let Some(last) = rows.last() else { return Ok(()) };
             after = (last.project_id.to_string(), last.id.clone());
             for row in &rows {

@@ -39,7 +39,11 @@ fn name(app: &AppState) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = host.trim();
     let process = std::process::id();
-    format!("{} (process {process}{}{host})", app.config.listen, if host.is_empty() { "" } else { " on " })
+    format!(
+        "{} (process {process}{}{host})",
+        app.config.listen,
+        if host.is_empty() { "" } else { " on " }
+    )
 }
 
 /// Deletes retired data keys that nothing needs.

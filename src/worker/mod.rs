@@ -23,9 +23,12 @@ const BATCH: i64 = 500;
 pub fn start(app: &AppState) {
     run(app, EXPIRE_EVERY, "end attempts to connect", |app| async move { expire(&app).await });
     run(app, FORGET_EVERY, "forget what ended", |app| async move { forget(&app).await });
-    run(app, keys::SWEEP_EVERY, "clear data keys away", |app| async move {
-        keys::sweep(&app).await
-    });
+    run(
+        app,
+        keys::SWEEP_EVERY,
+        "clear data keys away",
+        |app| async move { keys::sweep(&app).await },
+    );
     keys::hold(app);
 }
 

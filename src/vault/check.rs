@@ -56,9 +56,9 @@ impl Vault {
                 self.masters.place()
             );
         }
-        if !is_first && db::link_key::all(&self.db).await?.is_empty() {
+        if db::link_key::all(&self.db).await?.is_empty() {
             // Links that were signed before there were stored keys go on working.
-            self.make_link_key(Some(derived(&master))).await?;
+            self.make_link_key((!is_first).then(|| derived(&master))).await?;
         }
         Ok(())
     }

@@ -39,6 +39,8 @@ pub struct Provider<'a> {
     pub(super) def: Cow<'a, OAuth2>,
     pub(super) client: OauthClient,
     toolkit: &'a Toolkit,
+    /// Whether the client is the operator's: not even its id is for the project.
+    managed: bool,
     /// Fields that are not secret.
     conn: Map<String, Value>,
     /// All fields.
@@ -114,6 +116,7 @@ impl<'a> Provider<'a> {
         Self {
             client,
             toolkit,
+            managed: auth_config.is_managed,
             conn: fields::plain(scheme, &all.0),
             trusted,
             scopes: chosen("scopes").unwrap_or_else(|| def.scopes.clone()),
@@ -171,6 +174,7 @@ impl<'a> Provider<'a> {
             fields.filter_map(|(_, value)| value.as_str()).map(str::to_owned).collect();
         let keys = [&self.client.secret, &self.client.private_key];
         all.extend(keys.into_iter().flatten().map(|s| s.expose_secret().to_owned()));
+        all.extend(self.managed.then(|| self.client.id.clone()));
         all
     }
 

@@ -29,14 +29,14 @@ async fn an_account_of_the_auth_configs_client_is_active_at_once() {
     assert_eq!(form.len(), expected.len(), "{form:?}");
     assert!(expected.iter().all(|(k, v)| form[*k] == *v), "{form:?}");
     let id = made["id"].as_str().unwrap();
-    assert_eq!(world.execute(id).await["authorization"], "Bearer access-1");
+    assert_eq!(world.execute(id).await, "Bearer access-1");
     assert_eq!(world.account(id).await["state"]["val"]["scope"], "read write");
 
     // The old token ended, or the provider refuses it: there is a new one without anybody.
     world.tokens_end().await;
-    assert_eq!(world.execute(id).await["authorization"], "Bearer access-2");
+    assert_eq!(world.execute(id).await, "Bearer access-2");
     world.provider.kill("access-2");
-    assert_eq!(world.execute(id).await["authorization"], "Bearer access-3");
+    assert_eq!(world.execute(id).await, "Bearer access-3");
     let refreshed = world.refresh(id).await.expect(200);
     assert_eq!(
         (&refreshed["status"], &refreshed["redirect_url"]),
@@ -74,7 +74,7 @@ async fn a_connection_may_bring_its_own_client() {
     let shown = world.account(id).await;
     assert_eq!(shown["state"]["val"]["client_secret"], "my-s...");
     world.tokens_end().await;
-    assert_eq!(world.execute(id).await["authorization"], "Bearer access-2");
+    assert_eq!(world.execute(id).await, "Bearer access-2");
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn an_expired_account_comes_back_by_a_refresh() {
     assert_eq!(world.account(id).await["status"], "EXPIRED");
     let back = world.refresh(id).await.expect(200);
     assert_eq!((&back["status"], &back["redirect_url"]), (&json!("ACTIVE"), &json!(null)));
-    assert_eq!(world.execute(id).await["authorization"], "Bearer access-2");
+    assert_eq!(world.execute(id).await, "Bearer access-2");
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ impl World {
              base_url: \"{{url}}/api\"\nhosts: [odd.example]\nauth:\n  - scheme: OAUTH2\n{scheme}"
         );
         std::fs::write(to.join("toolkit.yaml"), text.replace("{url}", &provider.url)).unwrap();
-        let tools = "tools:\n  - {slug: ODD_ME, name: Me, description: Says who one is., \
+        let tools = "tools:\n  - {slug: ODD_ME, name: Me, description: Says who one is., hints: {read_only: true}, \
                      request: {method: GET, path: /me}}\n";
         std::fs::write(to.join("tools/all.yaml"), tools).unwrap();
         let operator_file = files.path().join("providers.yaml");
@@ -110,12 +110,12 @@ impl World {
         self.client().post(&path, json!({})).await
     }
 
-    /// What the API of the provider got.
-    pub async fn execute(&self, id: &str) -> Value {
+    /// Executes a tool; gives the `Authorization` that the provider's API got.
+    pub async fn execute(&self, id: &str) -> String {
         let body = json!({"connected_account_id": id, "arguments": {}});
         let done = self.client().post("/api/v3/tools/execute/ODD_ME", body).await.expect(200);
         assert_eq!(done["successful"], true, "{done}");
-        done["data"].clone()
+        self.provider.api().header("authorization").unwrap().to_owned()
     }
 
     /// The account's state, opened.

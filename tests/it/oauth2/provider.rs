@@ -39,6 +39,8 @@ impl Seen {
 struct Inner {
     answers: Mutex<VecDeque<(u16, Value)>>,
     seen: Mutex<Vec<Seen>>,
+    /// The last request of the API.
+    api: Mutex<Option<Seen>>,
     /// Tokens that the API does not take.
     dead: Mutex<Vec<String>>,
     issued: Mutex<usize>,
@@ -74,6 +76,11 @@ impl Provider {
         self.seen().last().expect("a request").clone()
     }
 
+    /// What the API was asked last.
+    pub fn api(&self) -> Seen {
+        self.inner.api.lock().unwrap().clone().expect("a request")
+    }
+
     /// The API refuses a token from now on.
     pub fn kill(&self, token: &str) {
         self.inner.dead.lock().unwrap().push(token.to_owned());
@@ -102,9 +109,8 @@ async fn any(
             return (StatusCode::UNAUTHORIZED, axum::Json(json!({"message": "no"})))
                 .into_response();
         }
-        let extra = headers.get("x-developer").and_then(|v| v.to_str().ok());
-        return axum::Json(json!({"authorization": token, "path": seen.path, "developer": extra}))
-            .into_response();
+        *inner.api.lock().unwrap() = Some(seen);
+        return axum::Json(json!({"me": true})).into_response();
     }
     inner.seen.lock().unwrap().push(seen);
     let next = inner.answers.lock().unwrap().pop_front();

@@ -83,7 +83,7 @@ pub fn read(rule: &TokenResponse, status: u16, body: &[u8], now: DateTime<Utc>) 
     let error = answer.pointer(&rule.error).filter(|e| {
         !e.is_null()
             && **e != Value::Bool(false)
-            && **e != Value::from(0)
+            && e.as_i64() != Some(0)
             && e.as_str().is_none_or(|s| !s.is_empty())
     });
     if status >= 400 || not_ok || error.is_some() {

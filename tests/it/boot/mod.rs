@@ -3,5 +3,5 @@
 mod database;
 mod download;
 mod private;
-mod process;
+pub mod process;
 mod refusals;

@@ -1,8 +1,11 @@
 //! That credentials never lapse silently, whatever providers answer.
 
 mod faults;
+mod kill;
 #[allow(dead_code)] // a shared toolbox: not every fault has a test at all times
 pub mod provider;
+mod replica;
+mod seed;
 
 use serde_json::{Value, json};
 

@@ -78,14 +78,14 @@ pub async fn activate(
             Ok(tokens) => {
                 account.token_expires_at = tokens.write(&mut account.state, now());
             }
-            Err(TokenFailure::Refused(why)) => {
+            Err(TokenFailure::Over(why) | TokenFailure::Refused(why)) => {
                 let name = &toolkit.file.name;
                 return Ok(Err(Denied::Refused(format!(
                     "{name} did not accept the credentials: {why}"
                 ))));
             }
-            Err(TokenFailure::Unavailable(why)) => {
-                return Ok(Err(Denied::Unavailable { why, retry_after: None }));
+            Err(TokenFailure::Unavailable { why, retry_after, .. }) => {
+                return Ok(Err(Denied::Unavailable { why, retry_after }));
             }
         }
     }

@@ -220,12 +220,12 @@ async fn logged_in(
             tokens.write(&mut state, now());
             Ok(Some(state.0))
         }
-        Err(TokenFailure::Refused(why)) => Err(Error::new(
+        Err(TokenFailure::Over(why) | TokenFailure::Refused(why)) => Err(Error::new(
             codes::CREDENTIALS_REFUSED,
             format!("{name} did not accept the credentials: {why}"),
         )
         .fix("Correct custom_connection_data")),
-        Err(TokenFailure::Unavailable(why)) => Err(Error::new(
+        Err(TokenFailure::Unavailable { why, .. }) => Err(Error::new(
             codes::PROVIDER_UNAVAILABLE,
             format!("There is no token for {name}, because {why}"),
         )

@@ -74,7 +74,7 @@ impl<'a> Login<'a> {
     /// See [`TokenFailure`]; the text holds no secret.
     pub async fn run(&self, net: &Client) -> Result<TokenSet, TokenFailure> {
         if self.kind == AuthSchemeKind::GoogleServiceAccount {
-            self.check_google().map_err(TokenFailure::Refused)?;
+            self.check_google().map_err(TokenFailure::Over)?;
         }
         let mut scope = LoginScope {
             cred: self.cred.clone(),
@@ -87,7 +87,7 @@ impl<'a> Login<'a> {
             ]),
         };
         // What cannot be made of these fields cannot be made of them later.
-        let refused = |problem: String| TokenFailure::Refused(self.clean(&problem, &[]));
+        let refused = |problem: String| TokenFailure::Over(self.clean(&problem, &[]));
         let mut signed_until = None;
         let mut own = Vec::new();
         if let Some(unsigned) = self.plan.assertion(&scope, now().timestamp()).map_err(refused)? {
@@ -100,7 +100,7 @@ impl<'a> Login<'a> {
             self.step(net, step, &mut scope, &own).await?;
         }
         let done = self.plan.logged_in(&scope).map_err(|problem| {
-            TokenFailure::Unavailable(format!("{problem} where it should be"))
+            TokenFailure::unavailable(format!("{problem} where it should be"), None)
         })?;
         let stated = answer::lifetime(done.expires_in.as_ref(), done.expires_at.as_ref());
         let minted = signed_until.filter(|_| self.plan.steps() == 0);
@@ -121,12 +121,14 @@ impl<'a> Login<'a> {
         let mut request = self
             .plan
             .request(step, self.toolkit, scope)
-            .map_err(|problem| TokenFailure::Refused(self.clean(&problem, own)))?;
+            .map_err(|problem| TokenFailure::Over(self.clean(&problem, own)))?;
         request.timeout = Some(net.at_most(CALL_TIMEOUT));
         request.headers.insert(0, ("Accept".to_owned(), "application/json".to_owned()));
         // A redirect would take the secrets along to a place that the definition does not name.
-        let response =
-            net.send_once(request).await.map_err(|e| TokenFailure::Unavailable(e.to_string()))?;
+        let response = net
+            .send_once(request)
+            .await
+            .map_err(|e| TokenFailure::unavailable(e.to_string(), None))?;
         let headers = answer::headers(&response);
         match answer::read(rule, &response) {
             Read::Good(value) => {
@@ -136,8 +138,10 @@ impl<'a> Login<'a> {
                 }
                 Ok(())
             }
-            Read::Refused(why) => Err(TokenFailure::Refused(self.clean(&why, own))),
-            Read::Unavailable(why) => Err(TokenFailure::Unavailable(why)),
+            Read::Refused(why) => Err(TokenFailure::Over(self.clean(&why, own))),
+            Read::Unavailable(why) => {
+                Err(TokenFailure::unavailable(why, response.retry_after(now())))
+            }
         }
     }
 

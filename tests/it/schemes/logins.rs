@@ -45,7 +45,7 @@ async fn a_wrong_password_is_refused_before_anything_is_stored() {
     world.provider.password("wr0ng-one");
     world.provider.down(Some(503));
     let response = world.connect(&config, "BASIC_WITH_JWT", val.clone()).await;
-    assert!(response.headers.contains_key("retry-after"));
+    assert_eq!(response.headers["retry-after"], "7", "as the provider says");
     let away = response.expect_error(503);
     assert_eq!(away["slug"], "ConnectedAccount_ProviderUnavailable");
     world.provider.down(None);

@@ -63,8 +63,8 @@ fn is_plain(scheme: Option<&AuthScheme>, name: &str) -> bool {
     match declared {
         Some(field) => !field.secret,
         None => {
-            let mut captured = scheme.oauth2.iter().flat_map(|o| o.captured());
-            PLAIN.contains(&name) || (captured.any(|c| c == name) && !is_secret(name))
+            let captured = scheme.captured().any(|c| c == name);
+            PLAIN.contains(&name) || (captured && !is_secret(name))
         }
     }
 }

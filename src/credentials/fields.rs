@@ -65,8 +65,7 @@ pub fn plain(scheme: &AuthScheme, all: &Map<String, Value>) -> Map<String, Value
             conn.insert(field.name.clone(), value);
         }
     }
-    let captured = scheme.oauth2.iter().flat_map(|o| o.captured());
-    for name in captured.filter(|name| !is_secret(name)) {
+    for name in scheme.captured().filter(|name| !is_secret(name)) {
         if let Some(value) = all.get(name) {
             conn.insert(name.clone(), value.clone());
         }

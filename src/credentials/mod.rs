@@ -2,6 +2,8 @@
 //! revocation. One folder or file per protocol; what is common to all stands beside them.
 
 pub mod fields;
+mod jwt;
+pub mod login;
 pub mod oauth2;
 mod refresh;
 mod renew;

@@ -3,6 +3,7 @@
 
 use serde_json::Map;
 
+use super::login::Login;
 use super::oauth2::{Provider, TokenFailure, TokenSet};
 use crate::app::App;
 use crate::catalog::Toolkit;
@@ -22,6 +23,8 @@ pub enum Means<'a> {
     RefreshToken(Box<Provider<'a>>, String),
     /// By asking again as the client itself.
     ClientCredentials(Box<Provider<'a>>),
+    /// By logging in again with what the person gave.
+    Login(Box<Login<'a>>),
     /// Not at all: only the person can connect again.
     Nothing,
 }
@@ -51,7 +54,8 @@ impl<'a> Means<'a> {
                     None => Self::Nothing,
                 })
             }
-            _ => Ok(Self::Nothing),
+            kind => Ok(Login::of(toolkit, kind, Some(auth_config), &account.state)
+                .map_or(Self::Nothing, |login| Self::Login(Box::new(login)))),
         }
     }
 
@@ -63,6 +67,7 @@ impl<'a> Means<'a> {
         match self {
             Self::RefreshToken(provider, token) => provider.refresh(net, token).await,
             Self::ClientCredentials(provider) => provider.client_credentials(net).await,
+            Self::Login(login) => login.run(net).await,
             Self::Nothing => {
                 Err(TokenFailure::Refused("there is nothing to get new tokens with".into()))
             }

@@ -13,7 +13,7 @@ pub fn mask(secret: &str) -> String {
 pub fn sounds_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name != "token_type"
-        && ["token", "secret", "key", "password", "credential", "private", "encoded"]
+        && ["token", "secret", "key", "password", "credential", "private", "encoded", "session"]
             .iter()
             .any(|word| name.contains(word))
 }

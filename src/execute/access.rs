@@ -186,6 +186,12 @@ pub(super) fn custom(toolkit: &Toolkit, data: CustomConnectionData) -> Result<Ac
             format!("custom_connection_data is for another toolkit than {slug}"),
         ));
     }
+    if data.auth_scheme == AuthSchemeKind::Saml {
+        let message = "This server does not connect accounts by SAML";
+        return Err(
+            Error::new(codes::NOT_IMPLEMENTED, message).fix("Use another scheme of the toolkit")
+        );
+    }
     let Some(scheme) = scheme(toolkit, data.auth_scheme) else {
         let known: Vec<&str> = toolkit.file.auth.iter().map(|s| s.scheme.as_str()).collect();
         return Err(Error::new(

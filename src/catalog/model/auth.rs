@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::OAuth2;
+use super::{Login, OAuth1, OAuth2};
 use crate::domain::scheme::AuthSchemeKind;
 
 /// One entry of `auth`.
@@ -36,9 +36,22 @@ pub struct AuthScheme {
     /// OAuth 2.0 parameters; required for OAUTH2, refused elsewhere.
     #[serde(default)]
     pub oauth2: Option<OAuth2>,
+    /// OAuth 1.0a parameters; required for OAUTH1, refused elsewhere.
+    #[serde(default)]
+    pub oauth1: Option<OAuth1>,
+    /// How a token is made of the fields, for the schemes that do so; some imply one.
+    #[serde(default)]
+    pub login: Option<Login>,
 }
 
 impl AuthScheme {
+    /// Names that captured values go by in templates.
+    pub fn captured(&self) -> impl Iterator<Item = &String> {
+        let oauth1 = self.oauth1.iter().flat_map(|o| o.capture.keys());
+        let login = self.login.iter().flat_map(|l| l.token.capture.keys());
+        self.oauth2.iter().flat_map(OAuth2::captured).chain(oauth1).chain(login)
+    }
+
     /// Whether connecting sends the person's browser to the provider.
     pub fn by_browser(&self) -> bool {
         self.scheme.redirects() && self.oauth2.as_ref().is_none_or(OAuth2::by_browser)
@@ -63,6 +76,9 @@ pub struct Field {
     /// Whether the value is a secret: sealed, masked, a password input.
     #[serde(default)]
     pub secret: bool,
+    /// Whether the value may have several lines (a PEM key).
+    #[serde(default)]
+    pub multiline: bool,
     /// Value used when the field is left empty.
     #[serde(default)]
     pub default: Option<String>,
@@ -97,6 +113,10 @@ pub struct Inject {
     /// Top-level key of a JSON or form body to template.
     #[serde(default)]
     pub body: BTreeMap<String, String>,
+    /// Path segments between the root of the API and the path of the request, such as
+    /// `/bot{{ cred.token }}`; a value is one segment, or a part of one.
+    #[serde(default)]
+    pub path: Option<String>,
     /// HTTP basic authentication.
     #[serde(default)]
     pub basic: Option<Basic>,

@@ -9,4 +9,5 @@ mod token;
 pub use provider::{
     Authorization, CALLBACK_PATH, OauthClient, Provider, default_redirect_uri, managed_unavailable,
 };
+pub(super) use token::clean;
 pub use token::{TokenFailure, TokenSet};

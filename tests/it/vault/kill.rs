@@ -1,6 +1,6 @@
 //! The real command, killed at random points.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use patchbay::vault::{KeySource, Masters, Vault};
 use rand::RngExt;
@@ -85,5 +85,5 @@ async fn no_account_is_lost_when_a_rotation_is_killed() {
     alone.prove().await.unwrap();
     assert_all_open(&alone, &app, &secrets).await;
     assert_every_value_opens(&alone, &app).await;
-    println!("{KILLS} kills of runs of {:?}, {unfinished} in the middle", Duration::from(whole));
+    println!("{KILLS} kills of runs of {whole:?}, {unfinished} in the middle");
 }

@@ -1,7 +1,6 @@
 //! The browser comes back from the provider.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -11,9 +10,10 @@ use super::activate::{activate, put_over};
 use super::{callback_url, find_config, ticket, toolkit};
 use crate::app::App;
 use crate::catalog::model::OAuth2;
-use crate::credentials::{Provider, TOKEN_FIELDS, TokenSet};
+use crate::credentials::{Provider, TOKEN_FIELDS, inherited, oauth1};
 use crate::db;
 use crate::domain::connection::{Account, AuthConfig};
+use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::status::AccountStatus;
 use crate::domain::time::now;
 use crate::error::{Error, Result, codes};
@@ -30,6 +30,12 @@ pub struct Answer {
     pub error: Option<String>,
     /// Its explanation.
     pub error_description: Option<String>,
+    /// The temporary token of OAuth 1.0a.
+    pub oauth_token: Option<String>,
+    /// The proof of consent of OAuth 1.0a.
+    pub oauth_verifier: Option<String>,
+    /// The temporary token of OAuth 1.0a, when the person said no.
+    pub denied: Option<String>,
     /// Everything else.
     pub rest: BTreeMap<String, String>,
 }
@@ -111,24 +117,29 @@ pub async fn finish(app: &App, answer: Answer) -> Result<Finished> {
         .read_account(&ticket.project_id, &ticket.account_id)
         .await?
         .ok_or_else(|| invalid("the connection was deleted meanwhile"))?;
+    let config = find_config(app, &account.project_id, &account.auth_config_id).await?;
     let toolkit = toolkit(app, &account.toolkit_slug)?;
     let rule = toolkit.scheme(account.scheme).and_then(|s| s.oauth2.as_ref());
-    let mut with_kept = Account::clone(&account);
-    with_kept.state.0.extend(rule.map(|r| answer.kept(r)).unwrap_or_default());
-    let outcome = match refusal(&answer, rule) {
+    let outcome = match refusal(&answer, account.scheme, rule) {
         Some(why) => Err(why),
+        None if !config.is_enabled => Err("The auth config was disabled meanwhile".to_owned()),
+        None if account.scheme == AuthSchemeKind::Oauth1 => {
+            third_leg(app, &account, &config, &ticket, &answer).await?
+        }
         None => {
+            let mut with_kept = Account::clone(&account);
+            with_kept.state.0.extend(rule.map(|r| answer.kept(r)).unwrap_or_default());
             let code = answer.code(rule).unwrap_or_default();
-            tokens(app, &with_kept, &ticket, code).await?
+            tokens(app, &with_kept, &config, &ticket, code).await?
         }
     };
     match outcome {
-        Ok((tokens, config)) => succeed(app, &account, with_kept, &config, &tokens).await,
+        Ok(next) => succeed(app, &account, &config, next).await,
         Err(why) => fail(app, &account, &why).await,
     }
 }
 
-fn refusal(answer: &Answer, rule: Option<&OAuth2>) -> Option<String> {
+fn refusal(answer: &Answer, scheme: AuthSchemeKind, rule: Option<&OAuth2>) -> Option<String> {
     let short = |text: &str| -> String {
         text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
     };
@@ -141,27 +152,69 @@ fn refusal(answer: &Answer, rule: Option<&OAuth2>) -> Option<String> {
             _ => format!("The provider refused the authorization ({error}{detail})"),
         });
     }
-    answer.code(rule).is_none().then(|| "The provider sent neither a code nor an error".to_owned())
+    let proof = if scheme == AuthSchemeKind::Oauth1 {
+        if answer.denied.is_some() {
+            return Some("The person denied access".to_owned());
+        }
+        answer.oauth_verifier.as_deref().filter(|v| !v.is_empty())
+    } else {
+        answer.code(rule)
+    };
+    proof.is_none().then(|| "The provider sent neither a code nor an error".to_owned())
 }
 
+/// The account with the token of OAuth 1.0a.
+async fn third_leg(
+    app: &App,
+    account: &Account,
+    config: &AuthConfig,
+    ticket: &ticket::Ticket,
+    answer: &Answer,
+) -> Result<Result<Account, String>> {
+    let text = |name: &str| ticket.data.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (token, secret) = (text("oauth_token"), text("oauth_token_secret"));
+    // The consent must be to what this attempt asked for, not to somebody else's request.
+    if token.is_empty() || answer.oauth_token.as_deref() != Some(token) {
+        return Ok(Err("The provider sent the token of another request back".to_owned()));
+    }
+    let toolkit = toolkit(app, &account.toolkit_slug)?;
+    let state = inherited(config, &account.state);
+    let provider = oauth1::Provider::of(&app.config, toolkit, config, &state)?;
+    let verifier = answer.oauth_verifier.as_deref().unwrap_or_default();
+    Ok(match provider.finish(&app.net, token, secret, verifier).await {
+        Ok(granted) => {
+            let mut next = account.clone();
+            granted.write(&mut next.state);
+            next.token_expires_at = None;
+            Ok(next)
+        }
+        Err(e) => Err(format!("OAuth callback failed during token exchange: {e}")),
+    })
+}
+
+/// The account with the tokens of OAuth 2.0.
 async fn tokens(
     app: &App,
     account: &Account,
+    config: &AuthConfig,
     ticket: &ticket::Ticket,
     code: &str,
-) -> Result<Result<(TokenSet, Arc<AuthConfig>), String>> {
-    let config = find_config(app, &account.project_id, &account.auth_config_id).await?;
-    if !config.is_enabled {
-        return Ok(Err("The auth config was disabled meanwhile".to_owned()));
-    }
+) -> Result<Result<Account, String>> {
     let toolkit = toolkit(app, &account.toolkit_slug)?;
-    let provider = Provider::of(&app.config, toolkit, &config, &account.state)?;
+    let provider = Provider::of(&app.config, toolkit, config, &account.state)?;
     let text = |name: &str| ticket.data.get(name).and_then(Value::as_str);
     let redirect_uri = text("redirect_uri").unwrap_or(&provider.redirect_uri);
-    let granted = provider.exchange(&app.net, code, redirect_uri, text("verifier")).await;
-    Ok(granted
-        .map(|tokens| (tokens, config))
-        .map_err(|e| format!("OAuth callback failed during token exchange: {e}")))
+    Ok(match provider.exchange(&app.net, code, redirect_uri, text("verifier")).await {
+        Ok(tokens) => {
+            let mut next = account.clone();
+            for name in TOKEN_FIELDS {
+                next.state.0.remove(name);
+            }
+            next.token_expires_at = tokens.write(&mut next.state, now());
+            Ok(next)
+        }
+        Err(e) => Err(format!("OAuth callback failed during token exchange: {e}")),
+    })
 }
 
 /// Applies a change to the account, over whatever state it is in by now.
@@ -195,14 +248,9 @@ async fn change(
 async fn succeed(
     app: &App,
     account: &Account,
-    mut next: Account,
     config: &AuthConfig,
-    tokens: &TokenSet,
+    next: Account,
 ) -> Result<Finished> {
-    for name in TOKEN_FIELDS {
-        next.state.0.remove(name);
-    }
-    next.token_expires_at = tokens.write(&mut next.state, now());
     let ready = match activate(app, config, next).await? {
         Ok(ready) => ready,
         Err(denied) => return fail(app, account, &denied.text()).await,

@@ -9,7 +9,9 @@ use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::secret::sounds_secret;
 
 /// Credentials of an auth config that are its client's, not fields of the scheme.
-const CLIENT: [&str; 7] = [
+const CLIENT: [&str; 9] = [
+    "consumer_key",
+    "consumer_secret",
     "client_id",
     "client_secret",
     "private_key",

@@ -4,6 +4,7 @@
 pub mod fields;
 mod jwt;
 pub mod login;
+pub mod oauth1;
 pub mod oauth2;
 mod refresh;
 mod renew;

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use crate::app::App;
-use crate::credentials::TOKEN_FIELDS;
+use crate::credentials::{self, TOKEN_FIELDS};
 use crate::domain::connection::{Account, AuthConfig};
 use crate::domain::status::AccountStatus;
 use crate::error::{Error, Result, codes};
@@ -63,7 +63,8 @@ pub async fn activate(
     config: &AuthConfig,
     mut account: Account,
 ) -> Result<Result<Account, Denied>> {
-    let _ = (app, config);
+    let _ = config;
+    account.refresh = credentials::begin(app, &account);
     settle(&mut account);
     Ok(Ok(account))
 }
@@ -80,6 +81,7 @@ pub fn put_over(ready: &Account, before: &Account, next: &mut Account) {
         }
     }
     next.token_expires_at = ready.token_expires_at;
+    next.refresh = ready.refresh.clone();
     settle(next);
 }
 

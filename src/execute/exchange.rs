@@ -50,7 +50,7 @@ impl<'a> Exchange<'a> {
         params: Option<&'a CustomAuthParams>,
     ) -> Result<Self> {
         let access = match &access {
-            Access::Account(account, _) if account.scheme.redirects() => {
+            Access::Account(account, _) if account.scheme.renews() => {
                 let fresh = credentials::fresh(app, account.clone(), None).await?;
                 access.renewed(fresh).unwrap_or(access)
             }

@@ -1,5 +1,7 @@
 //! Background tasks: what has to happen without anybody asking.
 
+pub mod refresh;
+
 use std::time::Duration;
 
 use crate::app::AppState;
@@ -20,6 +22,7 @@ const BATCH: i64 = 500;
 /// Starts the background tasks; they end with the server.
 pub fn start(app: &AppState) {
     run(app, EXPIRE_EVERY, "end attempts to connect", |app| async move { expire(&app).await });
+    refresh::start(app);
     run(app, FORGET_EVERY, "forget what ended", |app| async move { forget(&app).await });
 }
 
@@ -74,5 +77,6 @@ pub async fn expire(app: &AppState) -> Result<()> {
 async fn forget(app: &AppState) -> Result<()> {
     db::connect_token::delete_ended(&app.db).await?;
     db::file_object::delete_ended(&app.db).await?;
+    db::event::delete_older(&app.db, app.config.event_ttl).await?;
     Ok(())
 }

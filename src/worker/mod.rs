@@ -1,5 +1,6 @@
 //! Background tasks: what has to happen without anybody asking.
 
+mod keys;
 pub mod refresh;
 
 use std::time::Duration;
@@ -24,6 +25,13 @@ pub fn start(app: &AppState) {
     run(app, EXPIRE_EVERY, "end attempts to connect", |app| async move { expire(&app).await });
     refresh::start(app);
     run(app, FORGET_EVERY, "forget what ended", |app| async move { forget(&app).await });
+    run(
+        app,
+        keys::SWEEP_EVERY,
+        "clear data keys away",
+        |app| async move { keys::sweep(&app).await },
+    );
+    keys::hold(app);
 }
 
 fn run<F>(
@@ -77,6 +85,7 @@ pub async fn expire(app: &AppState) -> Result<()> {
 async fn forget(app: &AppState) -> Result<()> {
     db::connect_token::delete_ended(&app.db).await?;
     db::file_object::delete_ended(&app.db).await?;
+    db::key_rotation::forget_holders(&app.db).await?;
     db::event::delete_older(&app.db, app.config.event_ttl).await?;
     Ok(())
 }

@@ -32,10 +32,6 @@ const KEEP: Duration = Duration::from_secs(120);
 /// The same when the server is stopping.
 const KEEP_AT_STOP: Duration = Duration::from_secs(8);
 
-/// How old a token must be before a 401 makes it be refreshed once more: a provider that
-/// answers 401 for reasons of its own is not asked for a token with every call.
-const REJECTED_AGAIN: chrono::TimeDelta = chrono::TimeDelta::seconds(30);
-
 /// Longest text of a failure that is stored.
 const MAX_REASON: usize = 800;
 
@@ -347,10 +343,8 @@ impl Job {
                     return false;
                 }
                 account.token_expires_at = tokens.write(&mut account.state, at);
-                let after = matches!(self.why, Why::Rejected(_)).then_some(at + REJECTED_AGAIN);
                 account.refresh = RefreshRecord {
                     due: plan::due(timing, account.token_expires_at, at, dice),
-                    after,
                     refreshed_at: Some(at),
                     ..RefreshRecord::default()
                 };

@@ -138,9 +138,8 @@ fn held_back(account: &Arc<Account>, why: Why) -> Option<Result<Arc<Account>>> {
     if works_without(account, why) {
         return Some(Ok(account.clone()));
     }
-    let said = account.refresh.error.as_deref();
-    let why = said.unwrap_or("the provider refuses a token that is only a moment old");
-    Some(Err(unavailable(why, left)))
+    let said = account.refresh.error.as_deref().unwrap_or("the last attempt failed");
+    Some(Err(unavailable(said, left)))
 }
 
 /// Whoever asks for a refresh has perhaps set right what was refused.

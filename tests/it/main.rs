@@ -18,3 +18,4 @@ mod net;
 mod storage;
 #[allow(dead_code)] // a shared toolbox: not every helper has a user at all times
 mod support;
+mod worker;

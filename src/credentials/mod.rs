@@ -3,6 +3,7 @@
 
 mod jwt;
 pub mod login;
+pub mod oauth1;
 pub mod oauth2;
 mod refresh;
 mod renew;

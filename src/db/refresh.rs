@@ -100,8 +100,8 @@ pub struct Failed<'a> {
     pub after: Duration,
     /// How long the workers wait.
     pub due: Duration,
-    /// Whether it counts as a refusal.
-    pub refused: bool,
+    /// What it adds to the failures in a row, and to the refusals among them.
+    pub counts: (i32, i32),
     /// What was said.
     pub error: &'a str,
     /// Whether an answer may have been lost.
@@ -117,7 +117,7 @@ pub async fn fail(
 ) -> sqlx::Result<()> {
     sqlx::query(
         "update connected_account set refresh_claim = null, refresh_claimed_until = null,
-            refresh_failures = refresh_failures + 1,
+            refresh_failures = refresh_failures + $9,
             refresh_refusals = refresh_refusals + $4,
             refresh_error = $5,
             refresh_after = now() + make_interval(secs => $6),
@@ -129,11 +129,12 @@ pub async fn fail(
     .bind(row.0)
     .bind(row.1)
     .bind(claim)
-    .bind(i32::from(failed.refused))
+    .bind(failed.counts.1)
     .bind(failed.error)
     .bind(failed.after.as_secs_f64())
     .bind(failed.due.as_secs_f64())
     .bind(failed.lost)
+    .bind(failed.counts.0)
     .execute(db)
     .await?;
     Ok(())

@@ -249,20 +249,24 @@ impl Job {
     ) -> Result<Duration> {
         let account = &self.account;
         let wait = plan::wait(&self.record, failure, rand::random());
-        let refused = failure == Failure::Refusal && !matches!(self.why, Why::Asked(_));
+        let counts = match failure {
+            Failure::Outage { .. } => (1, 0),
+            Failure::Refusal if matches!(self.why, Why::Asked(_)) => (0, 0),
+            Failure::Refusal => (1, 1),
+        };
         tracing::warn!(
             account = %account.id,
             project = %account.project_id,
             toolkit = %account.toolkit_slug,
             reason = why,
-            failures = self.record.failures.saturating_add(1),
+            failures = self.record.failures.saturating_add(counts.0),
             refused = failure == Failure::Refusal,
             next_try_s = wait.due.as_secs(),
             token_ends = account.token_expires_at.map(iso),
             "token refresh failed; the account stays ACTIVE"
         );
         let error: String = why.chars().take(MAX_REASON).collect();
-        let failed = Failed { after: wait.after, due: wait.due, refused, error: &error, lost };
+        let failed = Failed { after: wait.after, due: wait.due, counts, error: &error, lost };
         let row = (&account.project_id, &account.id);
         let mut patience = Patience::of(self);
         loop {

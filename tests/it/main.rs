@@ -20,3 +20,4 @@ mod storage;
 #[allow(dead_code)] // a shared toolbox: not every helper has a user at all times
 mod support;
 mod vault;
+mod worker;

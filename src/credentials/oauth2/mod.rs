@@ -7,7 +7,8 @@ mod request;
 mod token;
 
 pub use provider::{
-    Authorization, CALLBACK_PATH, OauthClient, Provider, default_redirect_uri, managed_unavailable,
+    Authorization, CALLBACK_PATH, OauthClient, Provider, client_id, default_redirect_uri,
+    managed_unavailable,
 };
 pub(super) use token::clean;
 pub use token::{TokenFailure, TokenSet};

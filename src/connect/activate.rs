@@ -86,6 +86,7 @@ pub fn put_over(ready: &Account, before: &Account, next: &mut Account) {
 /// The attempt is over, and it succeeded.
 fn settle(account: &mut Account) {
     account.state.0.remove("redirectUrl");
+    account.state.0.remove("revoked_at");
     let was_off = account.status == AccountStatus::Inactive;
     account.status =
         if account.is_disabled { AccountStatus::Inactive } else { AccountStatus::Active };

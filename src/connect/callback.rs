@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::account::{changed, unknown};
 use super::activate::{activate, put_over};
-use super::{callback_url, find_config, ticket, toolkit};
+use super::{callback_url, find_config, ticket, toolkit, verifier};
 use crate::app::App;
 use crate::credentials::{Provider, TOKEN_FIELDS, TokenSet, inherited};
 use crate::db;
@@ -17,7 +17,7 @@ use crate::domain::time::now;
 use crate::error::{Error, Result, codes};
 
 /// What providers send back.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Answer {
     /// The state of the authorization request.
@@ -28,6 +28,14 @@ pub struct Answer {
     pub error: Option<String>,
     /// Its explanation.
     pub error_description: Option<String>,
+}
+
+/// What the callback came to.
+pub enum Outcome {
+    /// The attempt is over.
+    Finished(Box<Finished>),
+    /// The project's verifier decides: where the browser goes.
+    Deferred(String),
 }
 
 /// How an attempt ended.
@@ -52,11 +60,11 @@ fn invalid(why: &str) -> Error {
 }
 
 /// Completes an attempt: the state is used up first, then the code is exchanged, then the account
-/// becomes ACTIVE or FAILED.
+/// becomes ACTIVE or FAILED. Where the project has a verifier, a code is kept for it instead.
 ///
 /// # Errors
 /// `STATE_INVALID` for a state that is forged, used or late; the account is then untouched.
-pub async fn finish(app: &App, answer: Answer) -> Result<Finished> {
+pub async fn finish(app: &App, answer: Answer) -> Result<Outcome> {
     let Some(token) = answer.state.as_deref().filter(|s| !s.is_empty()) else {
         return Err(invalid("the state parameter is missing"));
     };
@@ -78,13 +86,29 @@ pub async fn finish(app: &App, answer: Answer) -> Result<Finished> {
         .read_account(&ticket.project_id, &ticket.account_id)
         .await?
         .ok_or_else(|| invalid("the connection was deleted meanwhile"))?;
-    let outcome = match refusal(&answer) {
+    if refusal(&answer).is_none()
+        && let Some(url) = verifier::url_of(app, &account).await?
+    {
+        let location = verifier::defer(app, &url, &account, &ticket, &answer).await?;
+        return Ok(Outcome::Deferred(location));
+    }
+    Ok(Outcome::Finished(Box::new(complete(app, &account, &ticket, &answer).await?)))
+}
+
+/// Exchanges the code of an answer, or fails the attempt.
+pub(super) async fn complete(
+    app: &App,
+    account: &Account,
+    ticket: &ticket::Ticket,
+    answer: &Answer,
+) -> Result<Finished> {
+    let outcome = match refusal(answer) {
         Some(why) => Err(why),
-        None => tokens(app, &account, &ticket, answer.code.as_deref().unwrap_or_default()).await?,
+        None => tokens(app, account, ticket, answer.code.as_deref().unwrap_or_default()).await?,
     };
     match outcome {
-        Ok((tokens, config)) => succeed(app, &account, &config, &tokens).await,
-        Err(why) => fail(app, &account, &why).await,
+        Ok((tokens, config)) => succeed(app, account, &config, &tokens).await,
+        Err(why) => fail(app, account, &why).await,
     }
 }
 

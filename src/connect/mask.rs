@@ -7,7 +7,7 @@ use crate::catalog::model::AuthScheme;
 use crate::domain::secret::mask;
 
 /// Names that hold no secret in any scheme.
-const PLAIN: [&str; 19] = [
+const PLAIN: [&str; 20] = [
     "status",
     "token_type",
     "expires_in",
@@ -23,6 +23,7 @@ const PLAIN: [&str; 19] = [
     "error",
     "error_description",
     "expired_at",
+    "revoked_at",
     "subdomain",
     "region",
     "domain",

@@ -8,8 +8,10 @@ pub mod callback_url;
 pub mod fields;
 pub mod link;
 pub mod mask;
+pub mod revoke;
 pub mod start;
 mod ticket;
+pub mod verifier;
 
 use std::sync::Arc;
 

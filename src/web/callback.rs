@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::{ended, failure, see_other};
 use crate::app::AppState;
-use crate::connect::callback::{Answer, Finished, finish};
+use crate::connect::callback::{Answer, Outcome, finish};
 use crate::error::{Error, Result};
 
 /// Completes an attempt and sends the browser on. The work goes on when the browser goes away,
@@ -19,12 +19,13 @@ pub async fn callback(
     let answer = read(query.as_deref().unwrap_or_default());
     let state = app.clone();
     let work = app.tasks.spawn(async move { finish(&state, answer).await });
-    let finished: Result<Finished> = match work.await {
+    let finished: Result<Outcome> = match work.await {
         Ok(finished) => finished,
         Err(error) => Err(Error::internal(format!("callback: {error}"))),
     };
     match finished {
-        Ok(finished) => match finished.location() {
+        Ok(Outcome::Deferred(location)) => see_other(&location),
+        Ok(Outcome::Finished(finished)) => match finished.location() {
             Some(location) => see_other(&location),
             None => {
                 let slug = &finished.account.toolkit_slug;

@@ -6,6 +6,9 @@ mod link;
 mod oauth;
 mod provider;
 mod refresh;
+mod revoking;
+mod sharing;
+mod verifying;
 
 use serde_json::{Value, json};
 

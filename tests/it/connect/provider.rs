@@ -201,6 +201,9 @@ async fn token(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes)
 }
 
 async fn revoke(State(inner): State<Arc<Inner>>, body: Bytes) -> StatusCode {
+    if *inner.style.lock().unwrap() == Style::Down {
+        return StatusCode::SERVICE_UNAVAILABLE;
+    }
     let form: HashMap<String, String> = url::form_urlencoded::parse(&body).into_owned().collect();
     inner.revoked.lock().unwrap().push(form["token"].clone());
     StatusCode::OK

@@ -212,10 +212,10 @@ impl Job {
         };
         match answer {
             Ok(tokens) => self.save(&tokens).await,
-            Err(TokenFailure::Refused(why)) => {
+            Err(TokenFailure::Over(why) | TokenFailure::Refused(why)) => {
                 self.expire(&format!("Permanent auth error during token refresh: {why}")).await
             }
-            Err(TokenFailure::Unavailable(why)) => {
+            Err(TokenFailure::Unavailable { why, .. }) => {
                 tracing::warn!(account = %self.account.id, %why, "token refresh: no answer");
                 self.release(&claim).await;
                 // What is not over yet can still be used.

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, Method, header};
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use url::Url;
 
@@ -54,4 +55,38 @@ pub struct OutboundResponse {
     pub body: Bytes,
 }
 
+impl OutboundResponse {
+    /// How long `Retry-After` asks to wait: seconds, or a date.
+    pub fn retry_after(&self, now: DateTime<Utc>) -> Option<Duration> {
+        let text = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+        if let Ok(seconds) = text.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let until = DateTime::parse_from_rfc2822(text).ok()?;
+        Some((until.with_timezone(&Utc) - now).to_std().unwrap_or_default())
+    }
+}
+
 // No derived Debug on purpose: URL, headers and body may carry secrets.
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_read_in_both_of_its_forms() {
+        let at = "2026-01-02T03:04:05Z".parse().unwrap();
+        for (text, seconds) in [
+            ("120", Some(120)),
+            ("Fri, 02 Jan 2026 03:05:05 GMT", Some(60)),
+            ("Fri, 02 Jan 2026 03:00:00 GMT", Some(0)),
+            ("-5", None),
+            ("soon", None),
+            ("99999999999999999999999", None),
+        ] {
+            let headers = [(header::RETRY_AFTER, text.parse().unwrap())].into_iter().collect();
+            let answer = OutboundResponse { status: 429, headers, body: Bytes::new() };
+            assert_eq!(answer.retry_after(at), seconds.map(Duration::from_secs), "{text}");
+        }
+    }
+}

@@ -32,6 +32,33 @@ const PASSING: [&str; 6] = [
     "service_unavailable",
 ];
 
+/// Error codes that say that a refresh token or a grant is dead, besides a definition's own.
+const OVER: [&str; 17] = [
+    "invalid_grant",
+    "bad_refresh_token",
+    "invalid_refresh_token",
+    "expired_refresh_token",
+    "refresh_token_expired",
+    "token_expired",
+    "token_revoked",
+    "expired_token",
+    "access_denied",
+    "consent_required",
+    "interaction_required",
+    "login_required",
+    "reauthentication_required",
+    "account_inactive",
+    "user_not_found",
+    "user_disabled",
+    "bad_verification_code",
+];
+
+/// Whether an error code means that asking again with the same thing can never help.
+pub fn is_over(rule: &TokenResponse, code: &str) -> bool {
+    OVER.iter().any(|c| c.eq_ignore_ascii_case(code))
+        || rule.permanent.iter().any(|c| c.eq_ignore_ascii_case(code))
+}
+
 /// Reads an answer as the definition says.
 pub fn read(rule: &TokenResponse, status: u16, body: &[u8]) -> Answer {
     if status >= 500 || status == 429 || status == 408 {
@@ -218,6 +245,17 @@ mod tests {
         assert_eq!(value["refresh_token"], "r2");
         assert_eq!(value["expires_in"], 9);
         assert_eq!(value[KEPT]["team_id"], "T1");
+    }
+
+    #[test]
+    fn a_dead_grant_is_told_from_a_wrong_client() {
+        let rule = TokenResponse { permanent: vec!["E1007".into()], ..TokenResponse::default() };
+        for code in ["invalid_grant", "INVALID_GRANT", "token_revoked", "e1007"] {
+            assert!(is_over(&rule, code), "{code}");
+        }
+        for code in ["invalid_client", "unauthorized_client", "invalid_scope", "http_403", ""] {
+            assert!(!is_over(&rule, code), "{code}");
+        }
     }
 
     #[test]

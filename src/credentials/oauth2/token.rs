@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use oauth2::basic::{
@@ -25,6 +26,7 @@ use crate::credentials::renew::TOKEN_FIELDS;
 use crate::domain::connection::SecretMap;
 use crate::domain::outbound::{OutboundBody, OutboundRequest};
 use crate::domain::secret::ExposeSecret;
+use crate::domain::time::now;
 use crate::net::{Client, NetError};
 
 /// What a provider granted.
@@ -75,15 +77,50 @@ impl TokenSet {
     }
 }
 
-/// Why there are no tokens.
+/// Why there are no tokens. The texts hold no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenFailure {
-    /// The provider said no; asking again does not help.
+    /// What was sent is dead (`invalid_grant` and its dialects): only the person can help.
+    #[error("{0}")]
+    Over(String),
+    /// The provider said no to something else: the client, perhaps, which the developer or the
+    /// operator can set right.
     #[error("{0}")]
     Refused(String),
     /// The provider could not be asked, or could not answer.
-    #[error("{0}")]
-    Unavailable(String),
+    #[error("{why}")]
+    Unavailable {
+        /// For a person.
+        why: String,
+        /// How long the provider wants to be left alone.
+        retry_after: Option<Duration>,
+        /// Whether it may have done what was asked, and only its answer was lost.
+        lost: bool,
+    },
+}
+
+impl TokenFailure {
+    /// The provider answered that it cannot.
+    pub fn unavailable(why: impl Into<String>, retry_after: Option<Duration>) -> Self {
+        Self::Unavailable { why: why.into(), retry_after, lost: false }
+    }
+
+    /// There is no answer that can be read.
+    pub fn lost(why: impl Into<String>) -> Self {
+        Self::Unavailable { why: why.into(), retry_after: None, lost: true }
+    }
+}
+
+impl From<NetError> for TokenFailure {
+    fn from(error: NetError) -> Self {
+        match error {
+            // Nothing was sent.
+            NetError::Refused(why) | NetError::Invalid(why) => Self::unavailable(why, None),
+            NetError::Timeout(why) | NetError::Connection(why) | NetError::TooLarge(why) => {
+                Self::lost(why)
+            }
+        }
+    }
 }
 
 /// Fields of an answer besides the standard ones.
@@ -123,7 +160,7 @@ enum Transport {
     #[error(transparent)]
     Net(#[from] NetError),
     #[error("the provider answered HTTP {0}")]
-    Unavailable(u16),
+    Unavailable(u16, Option<Duration>),
     #[error("{0}")]
     Unusable(&'static str),
     #[error("the token request could not be built")]
@@ -180,7 +217,9 @@ impl Wire {
         let (status, value) = match answer::read(&self.rule, response.status, &response.body) {
             Answer::Tokens(value) => (200, value),
             Answer::Refused(value) => (400, value),
-            Answer::Unavailable(status) => return Err(Transport::Unavailable(status)),
+            Answer::Unavailable(status) => {
+                return Err(Transport::Unavailable(status, response.retry_after(now())));
+            }
             Answer::Unusable(why) => return Err(Transport::Unusable(why)),
         };
         oauth2::http::Response::builder()
@@ -250,7 +289,7 @@ impl Provider<'_> {
         let http = self.wire(net).client();
         let granted = request.request_async(&http).await;
         let known = [Some(code), verifier, self.secret_to_send()];
-        granted.map(token_set).map_err(|e| failure(e, &known))
+        granted.map(token_set).map_err(|e| failure(e, &self.def.response, &known))
     }
 
     /// Refreshes a token.
@@ -271,7 +310,7 @@ impl Provider<'_> {
         let http = self.wire(net).client();
         let granted = request.request_async(&http).await;
         let known = [Some(refresh_token), self.secret_to_send()];
-        granted.map(token_set).map_err(|e| failure(e, &known))
+        granted.map(token_set).map_err(|e| failure(e, &self.def.response, &known))
     }
 
     /// Tells the provider to forget a token (RFC 7009), when it has an endpoint for that.
@@ -305,13 +344,13 @@ impl Provider<'_> {
             body: OutboundBody::Form(form),
             timeout: Some(net.at_most(super::provider::CALL_TIMEOUT)),
         };
-        let response =
-            net.send(request).await.map_err(|e| TokenFailure::Unavailable(e.to_string()))?;
+        let response = net.send(request).await?;
         match response.status {
             200..=299 => Ok(()),
-            status => {
-                Err(TokenFailure::Unavailable(format!("the provider answered HTTP {status}")))
-            }
+            status => Err(TokenFailure::unavailable(
+                format!("the provider answered HTTP {status}"),
+                response.retry_after(now()),
+            )),
         }
     }
 }
@@ -333,6 +372,7 @@ fn token_set(granted: Granted) -> TokenSet {
 
 fn failure(
     error: RequestTokenError<Transport, BasicErrorResponse>,
+    rule: &TokenResponse,
     secrets: &[Option<&str>],
 ) -> TokenFailure {
     match error {
@@ -341,12 +381,22 @@ fn failure(
             if let Some(description) = answer.error_description() {
                 text = format!("{text}: {description}");
             }
-            TokenFailure::Refused(clean(&text, secrets))
+            let text = clean(&text, secrets);
+            if answer::is_over(rule, answer.error().as_ref()) {
+                TokenFailure::Over(text)
+            } else {
+                TokenFailure::Refused(text)
+            }
         }
-        RequestTokenError::Request(error) => TokenFailure::Unavailable(error.to_string()),
+        RequestTokenError::Request(error) => match error {
+            Transport::Net(error) => error.into(),
+            Transport::Unavailable(_, wait) => TokenFailure::unavailable(error.to_string(), wait),
+            Transport::Unusable(why) => TokenFailure::lost(why),
+            Transport::Request => TokenFailure::unavailable(error.to_string(), None),
+        },
         // The library's own text may quote the answer.
         RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
-            TokenFailure::Unavailable("the provider's answer could not be read".into())
+            TokenFailure::lost("the provider's answer could not be read")
         }
     }
 }

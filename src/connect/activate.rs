@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use super::check::check;
 use crate::app::App;
 use crate::credentials::TOKEN_FIELDS;
 use crate::domain::connection::{Account, AuthConfig};
@@ -63,7 +64,9 @@ pub async fn activate(
     config: &AuthConfig,
     mut account: Account,
 ) -> Result<Result<Account, Denied>> {
-    let _ = (app, config);
+    if let Some(why) = check(app, config, &mut account).await? {
+        return Ok(Err(Denied::Refused(why)));
+    }
     settle(&mut account);
     Ok(Ok(account))
 }
@@ -80,6 +83,7 @@ pub fn put_over(ready: &Account, before: &Account, next: &mut Account) {
         }
     }
     next.token_expires_at = ready.token_expires_at;
+    next.identity.clone_from(&ready.identity);
     settle(next);
 }
 

@@ -5,6 +5,7 @@ pub mod activate;
 pub mod auth_config;
 pub mod callback;
 pub mod callback_url;
+mod check;
 pub mod fields;
 pub mod link;
 pub mod mask;

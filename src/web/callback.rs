@@ -4,7 +4,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
-use super::{ended, failure, see_other};
+use super::{Brand, ended, failure, see_other};
 use crate::app::AppState;
 use crate::connect::callback::{Answer, Outcome, finish};
 use crate::error::{Error, Result};
@@ -30,7 +30,8 @@ pub async fn callback(
             None => {
                 let slug = &finished.account.toolkit_slug;
                 let name = app.catalog.toolkit(slug).map_or(slug.as_str(), |t| &t.file.name);
-                ended(name, finished.failure.as_deref())
+                let brand = Brand::read(&app, &finished.account.project_id).await;
+                ended(name, &finished, brand)
             }
         },
         // A program that calls this gets the envelope, a person a page.

@@ -8,11 +8,13 @@
 mod auth;
 mod oauth2;
 mod param;
+mod probe;
 mod tool;
 mod toolkit;
 
 pub use auth::*;
 pub use oauth2::*;
 pub use param::*;
+pub use probe::*;
 pub use tool::*;
 pub use toolkit::*;

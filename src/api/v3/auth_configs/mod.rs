@@ -190,7 +190,7 @@ async fn update(
 
 /// A deletion.
 #[derive(Debug, Serialize, ToSchema)]
-struct Deleted {
+struct DeletedConfig {
     /// Always true.
     success: bool,
     /// For a person.
@@ -213,16 +213,16 @@ struct DeleteQuery {
 #[utoipa::path(delete, path = "/auth_configs/{nanoid}", tag = "auth_configs",
     operation_id = "deleteAuthConfigsByNanoid",
     params(("nanoid" = String, Path, description = "Auth config id"), DeleteQuery),
-    responses((status = 200, body = Deleted), CommonErrors))]
+    responses((status = 200, body = DeletedConfig), CommonErrors))]
 async fn delete(
     State(app): State<AppState>,
     key: ProjectKey,
     Path(id): Path<String>,
     Query(query): Query<DeleteQuery>,
-) -> Result<Json<Deleted>> {
+) -> Result<Json<DeletedConfig>> {
     let (project, id) = (&key.project.id, AuthConfigId::from(id));
     let job = auth_config::delete(&app, project, &id, query.revoke_on_delete).await?;
-    Ok(Json(Deleted {
+    Ok(Json(DeletedConfig {
         success: true,
         message: "Auth config and its connected accounts deleted",
         revoke_job_id: job.filter(|_| query.revoke_on_delete == Some(true)),

@@ -301,7 +301,7 @@ struct Done {
 
 /// A deletion.
 #[derive(Debug, Serialize, ToSchema)]
-struct Deleted {
+struct DeletedAccount {
     /// Always true.
     success: bool,
     /// Name of the revocation in the server's log; only with `revoke_on_delete=true`.
@@ -323,16 +323,16 @@ struct DeleteQuery {
 #[utoipa::path(delete, path = "/connected_accounts/{nanoid}", tag = "connected_accounts",
     operation_id = "deleteConnectedAccountsByNanoid",
     params(("nanoid" = String, Path, description = "Connected account id"), DeleteQuery),
-    responses((status = 200, body = Deleted), CommonErrors))]
+    responses((status = 200, body = DeletedAccount), CommonErrors))]
 async fn delete(
     State(app): State<AppState>,
     key: ProjectKey,
     Path(id): Path<String>,
     Query(query): Query<DeleteQuery>,
-) -> Result<Json<Deleted>> {
+) -> Result<Json<DeletedAccount>> {
     let (project, id) = (&key.project.id, AccountId::from(id));
     let revoke_job_id = account::delete(&app, project, &id, query.revoke_on_delete).await?;
-    Ok(Json(Deleted { success: true, revoke_job_id }))
+    Ok(Json(DeletedAccount { success: true, revoke_job_id }))
 }
 
 /// The account that was revoked.

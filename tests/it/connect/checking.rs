@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::provider::Style;
 use super::{World, location, param};
 use crate::support::client::TestResponse;
 
@@ -110,6 +111,7 @@ async fn only_an_answer_about_the_credentials_refuses_them() {
 #[tokio::test]
 async fn a_provider_that_refuses_in_a_200_is_understood() {
     let world = World::new().await;
+    world.provider.style(Style::Slack);
     let path = "/auth.test";
     world.provider.answer(path, 200, json!({"ok": false, "error": "ratelimited"}));
     let id = world.connected("slack").await;

@@ -15,6 +15,7 @@
 //! | `fields` | the fields of a scheme's forms |
 //! | `inject` | credentials |
 //! | `probe` | the calls that check new credentials |
+//! | `login` | requests that make a token of stored secrets |
 //! | `version` | which versions resolve |
 
 mod args;
@@ -26,6 +27,7 @@ mod filters;
 mod hosts;
 mod inject;
 mod load;
+mod login;
 mod mime;
 pub mod model;
 mod path;
@@ -51,6 +53,7 @@ use crate::domain::scheme::AuthSchemeKind;
 use model::ResponseRule;
 
 pub use inject::{Injected, Injection};
+pub use login::{LoggedIn, Login, LoginScope, StepRule, Unsigned};
 pub use plan::Step;
 pub use probe::{Probe, Probes};
 
@@ -74,6 +77,7 @@ pub struct Toolkit {
     headers: Vec<(String, template::Text)>,
     injections: Vec<(AuthSchemeKind, Injection)>,
     probes: Vec<(AuthSchemeKind, Probes)>,
+    logins: Vec<(AuthSchemeKind, Login)>,
 }
 
 /// A tool with its schemas and templates compiled.
@@ -186,6 +190,11 @@ impl Toolkit {
     /// The calls that are made when an account of a scheme is connected.
     pub fn probes(&self, kind: AuthSchemeKind) -> Option<&Probes> {
         self.probes.iter().find(|(known, _)| *known == kind).map(|(_, probes)| probes)
+    }
+
+    /// How a scheme makes a token of stored secrets.
+    pub fn login(&self, kind: AuthSchemeKind) -> Option<&Login> {
+        self.logins.iter().find(|(known, _)| *known == kind).map(|(_, login)| login)
     }
 
     /// Root of requests for a connection with these fields, on an allowed host.

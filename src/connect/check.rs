@@ -106,7 +106,7 @@ async fn send(
     let mut names = CredentialNames::default();
     names.headers.extend(injected.headers.iter().map(|(name, _)| name.clone()));
     names.query.extend(injected.query.iter().map(|(name, _)| name.clone()));
-    injected.apply(&mut request);
+    injected.apply(&mut request, toolkit.base_url(&conn).ok().as_ref());
     app.net.send_with(request, &names).await.map_err(|e| e.to_string())
 }
 

@@ -80,6 +80,12 @@ pub struct Config {
     pub refresh_claim: Duration,
     /// `on_ambiguous_account`, for projects that do not say.
     pub on_ambiguous_account: OnAmbiguous,
+    /// `refresh_concurrency`
+    pub refresh_concurrency: usize,
+    /// `refresh_max_refusals`
+    pub refresh_max_refusals: i32,
+    /// `event_ttl_s`
+    pub event_ttl: Duration,
     /// `llm_base_url`, `llm_api_key`, `llm_model`
     pub llm: Option<Llm>,
     /// `log_format` is `json`.

@@ -10,9 +10,10 @@ use serde_json::{Map, Value};
 use super::toolkit;
 use crate::app::App;
 use crate::catalog::{Probe, Toolkit};
-use crate::credentials::inherited;
+use crate::credentials::{inherited, oauth1};
 use crate::domain::connection::{Account, AuthConfig};
 use crate::domain::outbound::OutboundResponse;
+use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::status::AccountStatus;
 use crate::error::Result;
 use crate::net::CredentialNames;
@@ -107,6 +108,11 @@ async fn send(
     names.headers.extend(injected.headers.iter().map(|(name, _)| name.clone()));
     names.query.extend(injected.query.iter().map(|(name, _)| name.clone()));
     injected.apply(&mut request, toolkit.base_url(&conn).ok().as_ref());
+    if account.scheme == AuthSchemeKind::Oauth1 {
+        // Last, because the signature covers everything else.
+        let signer = oauth1::signer(&app.config, toolkit, Some(config), &cred);
+        signer.map_err(|e| e.message.into_owned())?.sign_now(&mut request);
+    }
     app.net.send_with(request, &names).await.map_err(|e| e.to_string())
 }
 

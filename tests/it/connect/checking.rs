@@ -112,7 +112,7 @@ async fn only_an_answer_about_the_credentials_refuses_them() {
 async fn a_provider_that_refuses_in_a_200_is_understood() {
     let world = World::new().await;
     world.provider.style(Style::Slack);
-    let path = "/auth.test";
+    let path = "/api/auth.test";
     world.provider.answer(path, 200, json!({"ok": false, "error": "ratelimited"}));
     let id = world.connected("slack").await;
     assert!(world.account(&id).await["identity"].is_null());

@@ -6,7 +6,7 @@ mod token;
 
 pub(super) use provider::fill;
 pub use provider::{
-    Authorization, CALLBACK_PATH, Provider, default_redirect_uri, managed_unavailable,
+    Authorization, CALLBACK_PATH, Provider, client_id, default_redirect_uri, managed_unavailable,
 };
 pub(super) use token::clean;
 pub use token::{TokenFailure, TokenSet};

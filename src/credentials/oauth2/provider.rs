@@ -166,6 +166,19 @@ pub fn default_redirect_uri(config: &Config) -> String {
     format!("{}{CALLBACK_PATH}", config.public_url)
 }
 
+/// The client id that goes with the tokens of an auth config: some providers want it beside the
+/// token in every request.
+pub fn client_id<'a>(config: &'a Config, auth_config: &'a AuthConfig) -> Option<&'a str> {
+    if auth_config.scheme != AuthSchemeKind::Oauth2 {
+        return None;
+    }
+    if !auth_config.is_managed {
+        return auth_config.credentials.text("client_id");
+    }
+    let operators = config.providers.get(&auth_config.toolkit_slug)?;
+    operators.managed.as_ref().map(|managed| managed.client_id.as_str())
+}
+
 /// The error for a toolkit without a client of the operator's.
 pub fn managed_unavailable(slug: &str) -> Error {
     Error::new(

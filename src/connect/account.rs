@@ -148,10 +148,9 @@ pub async fn delete(
     }
     db::connect_token::consume_all(&mut *tx, project, id).await?;
     commit(app, tx, &account).await?;
-    let job = match config.filter(|_| revokes) {
-        Some(config) => Some(revoke::later(app, config, vec![Account::clone(&account)])),
-        None => None,
-    };
+    let job = config
+        .filter(|_| revokes)
+        .map(|config| revoke::later(app, config, vec![Account::clone(&account)]));
     Ok(job.filter(|_| revoke == Some(true)))
 }
 

@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::toolkit;
 use crate::app::App;
 use crate::catalog::{Probe, Toolkit};
-use crate::credentials::{inherited, oauth1};
+use crate::credentials::{fields, inherited, oauth1};
 use crate::domain::connection::{Account, AuthConfig};
 use crate::domain::outbound::OutboundResponse;
 use crate::domain::scheme::AuthSchemeKind;
@@ -99,7 +99,8 @@ async fn send(
     if let Some(key) = cred.get("generic_api_key").cloned() {
         cred.entry("api_key").or_insert(key);
     }
-    let conn = connection(toolkit, account, &cred);
+    let scheme = toolkit.scheme(account.scheme).ok_or("the scheme is not there")?;
+    let conn = fields::plain(scheme, &cred);
     let mut request = probe.request(toolkit, conn.clone())?;
     request.timeout = Some(app.net.at_most(request.timeout.unwrap_or(LIMIT).min(LIMIT)));
     let injection = toolkit.injection(account.scheme).ok_or("the scheme has no place")?;
@@ -114,24 +115,4 @@ async fn send(
         signer.map_err(|e| e.message.into_owned())?.sign_now(&mut request);
     }
     app.net.send_with(request, &names).await.map_err(|e| e.to_string())
-}
-
-/// What templates see of a connection: nothing secret.
-fn connection(
-    toolkit: &Toolkit,
-    account: &Account,
-    cred: &Map<String, Value>,
-) -> Map<String, Value> {
-    let mut conn = Map::new();
-    for name in toolkit.connection_names() {
-        if let Some(value) = cred.get(&name) {
-            conn.insert(name, value.clone());
-        }
-    }
-    for field in toolkit.scheme(account.scheme).into_iter().flat_map(|s| &s.connect_fields) {
-        if let (Some(default), false) = (&field.default, field.secret) {
-            conn.entry(field.name.clone()).or_insert_with(|| default.clone().into());
-        }
-    }
-    conn
 }

@@ -11,9 +11,9 @@ use std::time::Duration;
 use super::account::{as_of_now, commit, unknown};
 use super::{find_config, toolkit};
 use crate::app::{App, AppState};
-use crate::credentials::{Provider, TOKEN_FIELDS, inherited};
+use crate::credentials::{Provider, TOKEN_FIELDS};
 use crate::db;
-use crate::domain::connection::{Account, AuthConfig, SecretMap};
+use crate::domain::connection::{Account, AuthConfig};
 use crate::domain::id::{AccountId, ProjectId, random_text};
 use crate::domain::status::AccountStatus;
 use crate::domain::time::{iso, now};
@@ -113,19 +113,18 @@ fn marked(account: &Account) -> Account {
 
 fn can_revoke(app: &App, config: &AuthConfig, account: &Account) -> bool {
     let Ok(toolkit) = toolkit(app, &account.toolkit_slug) else { return false };
-    let state = inherited(config, &account.state);
-    Provider::of(&app.config, toolkit, config, &state).is_ok_and(|p| p.can_revoke())
+    Provider::of(&app.config, toolkit, config, &account.state).is_ok_and(|p| p.can_revoke())
 }
 
 /// Tells the provider now; what it did not answer to is tried again in the background.
 async fn tell(app: &AppState, config: &Arc<AuthConfig>, account: Account) -> Vec<&'static str> {
-    let done = attempt(app, config, &account).await;
-    let left = without(&account, &done);
-    if TOKENS.iter().any(|name| left.state.text(name).is_some()) {
+    let (told, is_done) = attempt(app, config, &account).await;
+    if !is_done {
+        let left = without(account, &told);
         let (worker, config) = (app.clone(), config.clone());
         app.tasks.spawn(async move { persist(&worker, &config, left).await });
     }
-    done
+    told
 }
 
 /// Asks a few more times, until the server stops.
@@ -135,40 +134,34 @@ async fn persist(app: &App, config: &AuthConfig, mut account: Account) {
             () = app.stop.cancelled() => break,
             () = tokio::time::sleep(wait) => {}
         }
-        let done = attempt(app, config, &account).await;
-        account = without(&account, &done);
-        if TOKENS.iter().all(|name| account.state.text(name).is_none()) {
+        let (told, is_done) = attempt(app, config, &account).await;
+        if is_done {
             return;
         }
+        account = without(account, &told);
     }
     tracing::warn!(account = %account.id, "the provider was not told to revoke all tokens");
 }
 
-fn without(account: &Account, done: &[&str]) -> Account {
-    let mut left = account.clone();
-    for name in done {
-        left.state.0.remove(*name);
+fn without(mut account: Account, told: &[&str]) -> Account {
+    for name in told {
+        account.state.0.remove(*name);
     }
-    left
+    account
 }
 
-/// One round: the tokens that the provider says it forgot.
-async fn attempt(app: &App, config: &AuthConfig, account: &Account) -> Vec<&'static str> {
-    let mut done = Vec::new();
-    let Ok(toolkit) = toolkit(app, &account.toolkit_slug) else { return done };
-    let state: SecretMap = inherited(config, &account.state);
-    let Ok(provider) = Provider::of(&app.config, toolkit, config, &state) else { return done };
-    if !provider.can_revoke() {
-        return done;
+/// One round: the tokens that the provider says it forgot, and whether there is nothing left to
+/// tell.
+async fn attempt(app: &App, config: &AuthConfig, account: &Account) -> (Vec<&'static str>, bool) {
+    let Ok(toolkit) = toolkit(app, &account.toolkit_slug) else { return (Vec::new(), true) };
+    let Ok(provider) = Provider::of(&app.config, toolkit, config, &account.state) else {
+        return (Vec::new(), true);
+    };
+    let (told, outcome) = provider.revoke(&app.net, &account.state).await;
+    if let Err(error) = &outcome {
+        tracing::info!(account = %account.id, %error, "tokens not revoked");
     }
-    for name in TOKENS {
-        let Some(token) = account.state.text(name).filter(|t| !t.is_empty()) else { continue };
-        match provider.revoke(&app.net, token).await {
-            Ok(()) => done.push(name),
-            Err(error) => tracing::info!(account = %account.id, %error, "token not revoked"),
-        }
-    }
-    done
+    (told, outcome.is_ok())
 }
 
 /// Tells the provider to forget the tokens of accounts that are gone, in the background. Returns

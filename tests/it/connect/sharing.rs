@@ -77,9 +77,9 @@ async fn a_shared_account_is_never_used_or_listed_unasked() {
         items.map(|item| item["id"].as_str().unwrap().to_owned()).collect()
     };
     let private = key_account(&world, &config, json!({"user_id": "ann"})).await;
-    assert_eq!(ids("").await, [private.clone()]);
-    assert_eq!(ids("?account_type=PRIVATE").await, [private.clone()]);
-    assert_eq!(ids("?account_type=SHARED").await, [shared.clone()]);
+    assert_eq!(ids("").await, std::slice::from_ref(&private));
+    assert_eq!(ids("?account_type=PRIVATE").await, std::slice::from_ref(&private));
+    assert_eq!(ids("?account_type=SHARED").await, std::slice::from_ref(&shared));
     assert_eq!(ids("?account_type=ALL").await, [private, shared]);
     world.client().get("/api/v3.1/connected_accounts?account_type=MINE").await.expect_error(400);
 }

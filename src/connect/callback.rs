@@ -182,8 +182,9 @@ async fn succeed(
 
 async fn fail(app: &App, account: &Account, why: &str) -> Result<Finished> {
     let account = change(app, account, |next| {
-        // An account that works already is not lost because a second consent was denied.
-        if matches!(next.status, AccountStatus::Active | AccountStatus::Inactive) {
+        // An account that works already is not lost because a second consent was denied, and
+        // why one is over is not replaced.
+        if !matches!(next.status, AccountStatus::Initializing | AccountStatus::Initiated) {
             return false;
         }
         next.state.0.remove("redirectUrl");

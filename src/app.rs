@@ -97,5 +97,6 @@ impl App {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        self.vault.close().await;
     }
 }

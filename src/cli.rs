@@ -36,6 +36,38 @@ enum Command {
     /// Check the settings.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Show and exchange the encryption keys.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Show every key and how many rows it still seals.
+    Status {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Seal everything anew while servers serve: with the first master key of the settings if
+    /// another is in use, and with a new data key per project. Goes on where it was stopped.
+    Rotate {
+        /// Only the master key.
+        #[arg(long, conflicts_with = "data")]
+        master: bool,
+        /// Only the data keys.
+        #[arg(long)]
+        data: bool,
+        /// Put a new master key into the key file first.
+        #[arg(long, conflicts_with = "data")]
+        new_master: bool,
+    },
+    /// The same as `rotate --master`.
+    Rewrap {
+        /// Put a new master key into the key file first.
+        #[arg(long)]
+        new_master: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -68,6 +100,7 @@ pub fn run() -> ExitCode {
         Command::Catalog(CatalogCommand::Check { dir: None }) => {
             with_settings(|c| check_catalog(c.toolkits_dir.as_deref(), &c.providers))
         }
+        Command::Keys(command) => with_settings(|c| keys(c, &command)),
         Command::Config(ConfigCommand::Check) => with_settings(|_| {
             println!("The settings are fine.");
             Ok(())
@@ -102,6 +135,21 @@ fn serve(config: Config) -> anyhow::Result<()> {
     // What is still blocked after an orderly stop is not waited for.
     runtime.shutdown_background();
     outcome
+}
+
+fn keys(config: Config, command: &KeysCommand) -> anyhow::Result<()> {
+    let action = match *command {
+        KeysCommand::Status { json } => boot::keys::Action::Status { json },
+        KeysCommand::Rotate { master, data, new_master } => {
+            boot::keys::Action::Rotate { master: !data, data: !master, new_master }
+        }
+        KeysCommand::Rewrap { new_master } => {
+            boot::keys::Action::Rotate { master: true, data: false, new_master }
+        }
+    };
+    telemetry::start(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(boot::keys::run(config, action))
 }
 
 fn check_catalog(dir: Option<&std::path::Path>, providers: &Providers) -> anyhow::Result<()> {

@@ -13,7 +13,7 @@ use crate::db::file_object::{self, FileRow};
 use crate::domain::id::{FileId, ProjectId};
 use crate::domain::time;
 use crate::error::{Error, Result, codes};
-use crate::vault::Vault;
+use crate::vault::{LinkKeySet, Vault};
 
 /// Longest file name that is kept.
 const MAX_NAME: usize = 200;
@@ -69,7 +69,9 @@ impl Files {
         };
         file_object::insert(&self.db, &row).await?;
         let expires = expires_at.timestamp();
-        let signature = hex::encode(self.mac(project, &row.id, expires).finalize().into_bytes());
+        let keys = self.vault.link_keys().await?;
+        let mac = mac(keys.newest(), project, &row.id, expires);
+        let signature = hex::encode(mac.finalize().into_bytes());
         let url = format!(
             "{}/api/v3/files/content/{project}/{}?expires={expires}&signature={signature}",
             self.public_url, row.id
@@ -90,20 +92,29 @@ impl Files {
         signature: &str,
     ) -> Result<FileRow> {
         let signature = hex::decode(signature).map_err(|_| not_found())?;
-        // Compares in constant time.
-        self.mac(project, id, expires).verify_slice(&signature).map_err(|_| not_found())?;
+        let signed = |keys: &LinkKeySet| {
+            // Compares in constant time.
+            let signed_with = |key| mac(key, project, id, expires).verify_slice(&signature).is_ok();
+            keys.all().any(signed_with)
+        };
+        // A key that another server made a moment ago may not be known here yet.
+        if !signed(&*self.vault.link_keys().await?)
+            && !signed(&*self.vault.link_keys_again().await?)
+        {
+            return Err(not_found());
+        }
         if time::now().timestamp() >= expires {
             return Err(not_found());
         }
         file_object::get(&self.db, project, id).await?.ok_or_else(not_found)
     }
+}
 
-    fn mac(&self, project: &ProjectId, id: &FileId, expires: i64) -> Hmac<Sha256> {
-        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.vault.link_key()).expect("any key");
-        mac.update(format!("file\n{project}\n{id}\n{expires}").as_bytes());
-        mac
-    }
+fn mac(key: &[u8; 32], project: &ProjectId, id: &FileId, expires: i64) -> Hmac<Sha256> {
+    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any key");
+    mac.update(format!("file\n{project}\n{id}\n{expires}").as_bytes());
+    mac
 }
 
 fn not_found() -> Error {

@@ -1,22 +1,19 @@
 //! What a server needs before it can answer: the encryption key, the first organization, the
 //! first project, and a key to each. Servers that start at once on one database queue here.
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{PgConnection, PgPool};
 use zeroize::Zeroizing;
 
 use super::data_dir::DataDir;
+use super::master_key;
 use crate::config::Config;
 use crate::db;
 use crate::db::api_key::ApiKeyRow;
 use crate::domain::id::{ApiKeyId, OrgId, ProjectId, random_text};
 use crate::domain::time::now;
-use crate::vault::{Context, Key, Vault, hash_token};
-
-const ENCRYPTION_KEY: &str = "encryption.key";
-const CHECK: Context<'static> = Context { column: "server_check.sealed", project: "", row: "" };
-const CHECK_TEXT: &[u8] = b"patchbay";
+use crate::vault::{Key, KeySource, Masters, Vault, hash_token};
 
 /// What the start found or made.
 pub struct First {
@@ -75,7 +72,7 @@ const PROJECT: KeyKind = KeyKind {
 pub async fn run(config: &Config, data_dir: &DataDir, pool: &PgPool) -> anyhow::Result<First> {
     let mut tx = pool.begin().await?;
     db::server_check::lock_start(&mut *tx).await?;
-    let vault = vault(config, data_dir, &mut tx).await?;
+    let vault = vault(config, data_dir, pool, &mut tx).await?;
     let org_id = match db::project::first_org(&mut *tx).await? {
         Some((id, _)) => id,
         None => {
@@ -96,49 +93,51 @@ pub async fn run(config: &Config, data_dir: &DataDir, pool: &PgPool) -> anyhow::
 }
 
 /// The vault, proven to open what this database holds.
+///
+/// It works on connections of its own, so nothing that it needs may wait for `db`'s transaction.
 async fn vault(
     config: &Config,
     data_dir: &DataDir,
+    pool: &PgPool,
     db: &mut PgConnection,
 ) -> anyhow::Result<Vault> {
-    let check = db::server_check::get(&mut *db).await?;
-    let (text, place) = if let Some(key) = &config.encryption_key {
-        (Zeroizing::new(key.expose_secret().to_owned()), "PATCHBAY_ENCRYPTION_KEY".to_owned())
-    } else {
-        let place = data_dir.join(ENCRYPTION_KEY).display().to_string();
-        let text = match data_dir.read_secret(ENCRYPTION_KEY)? {
-            Some(text) => text,
-            None if check.is_some() => bail!(
-                "the secrets in this database are sealed with an encryption key that this server \
-                 does not have: set PATCHBAY_ENCRYPTION_KEY to it, or restore {place} (the server \
-                 that first used this database has it; replicas must share it)"
-            ),
-            None => {
-                let made = data_dir.store_secret(ENCRYPTION_KEY, &Key::generate_text())?;
-                tracing::info!(file = %place, "made an encryption key");
-                if config.database_url.is_some() {
-                    tracing::warn!(
-                        file = %place,
-                        "keep a copy of the encryption key; every replica must be given the same \
-                         one with PATCHBAY_ENCRYPTION_KEY"
-                    );
-                }
-                made
-            }
-        };
-        (text, place)
+    let source = match master_key::given(config) {
+        Some(source) => source,
+        None => {
+            let is_new = db::server_check::get(&mut *db).await?.is_none();
+            generated(config, data_dir, is_new)?
+        }
     };
-    let key = Key::parse(&text).with_context(|| format!("{place}: not an encryption key"))?;
-    let vault = Vault::new(&key);
-    match check {
-        None => db::server_check::insert(db, &vault.seal(CHECK, CHECK_TEXT)).await?,
-        Some(sealed) if vault.open(CHECK, &sealed).is_err() => bail!(
-            "the encryption key in {place} is not the one that the secrets in this database are \
-             sealed with; give this server the key of the server that first used the database"
-        ),
-        Some(_) => {}
-    }
+    let masters = Masters::read(source, &config.previous_encryption_keys).await?;
+    let vault = Vault::new(masters, pool);
+    vault.prove().await?;
     Ok(vault)
+}
+
+/// The key file in the data directory, made when the database is new.
+fn generated(config: &Config, data_dir: &DataDir, is_new: bool) -> anyhow::Result<KeySource> {
+    let path = data_dir.join(master_key::FILE);
+    let place = path.display();
+    if data_dir.read_secret(master_key::FILE)?.is_some() {
+        return Ok(KeySource::File(path));
+    }
+    if !is_new {
+        bail!(
+            "the secrets in this database are sealed with an encryption key that this server does \
+             not have: set PATCHBAY_ENCRYPTION_KEY to it, or restore {place} (the server that first \
+             used this database has it; replicas must share it)"
+        );
+    }
+    data_dir.store_secret(master_key::FILE, &Key::generate_text())?;
+    tracing::info!(file = %place, "made an encryption key");
+    if config.database_url.is_some() {
+        tracing::warn!(
+            file = %place,
+            "keep a copy of the encryption key; every replica must be given the same one with \
+             PATCHBAY_ENCRYPTION_KEY or PATCHBAY_ENCRYPTION_KEY_FILE"
+        );
+    }
+    Ok(KeySource::File(path))
 }
 
 async fn first_project(
@@ -147,9 +146,7 @@ async fn first_project(
     db: &mut PgConnection,
 ) -> anyhow::Result<ProjectId> {
     let id = ProjectId::generate();
-    let context =
-        Context { column: "project.webhook_secret", project: id.as_str(), row: id.as_str() };
-    let secret = vault.seal(context, random_text(40).as_bytes());
+    let secret = vault.seal_webhook_secret(&id, &random_text(40)).await?;
     let config = serde_json::json!({});
     let row = db::project::insert(db, &id, org_id, "Default project", &config, &secret).await?;
     Ok(row.id)

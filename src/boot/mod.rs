@@ -6,6 +6,8 @@ mod bootstrap;
 mod data_dir;
 mod embedded;
 pub mod health;
+pub mod keys;
+mod master_key;
 mod signals;
 
 use std::str::FromStr;

@@ -271,6 +271,7 @@ impl Cache {
                 self.accounts.remove(&(project.clone(), id.clone()));
                 self.defaults.retain(|(p, u, _), _| p != project || u != user);
             }
+            Changed::DataKeys { .. } | Changed::ServerKeys => self.vault.forget(what),
         }
     }
 
@@ -281,6 +282,7 @@ impl Cache {
         self.auth_configs.clear();
         self.accounts.clear();
         self.defaults.clear();
+        self.vault.forget_all();
     }
 }
 

@@ -32,8 +32,14 @@ pub struct Config {
     pub postgres_bin_dirs: Option<String>,
     /// `postgres_mirror_url`
     pub postgres_mirror_url: Option<String>,
-    /// `encryption_key`; none: the start-up generates and stores one.
+    /// `encryption_key`; none of the three: the start-up generates and stores one.
     pub encryption_key: Option<SecretString>,
+    /// `encryption_key_file`
+    pub encryption_key_file: Option<PathBuf>,
+    /// `encryption_key_command`: program and arguments.
+    pub encryption_key_command: Option<Vec<String>>,
+    /// `previous_encryption_keys`
+    pub previous_encryption_keys: Vec<SecretString>,
     /// `org_api_key`
     pub org_api_key: Option<SecretString>,
     /// `project_api_key`
@@ -94,6 +100,12 @@ pub fn reachable(listen: SocketAddr) -> SocketAddr {
 /// The public URL of a server that was given none.
 pub fn default_public_url(listen: SocketAddr) -> String {
     format!("http://{}", reachable(listen))
+}
+
+/// Names of this process's variables that are settings: other programs must not see them.
+pub fn own_variables() -> Vec<std::ffi::OsString> {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    names.filter(|name| name.as_encoded_bytes().starts_with(b"PATCHBAY_")).collect()
 }
 
 /// Language model endpoint.

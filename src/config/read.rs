@@ -186,6 +186,9 @@ impl Reader {
             postgres_bin_dirs: self.string("postgres_bin_dirs"),
             postgres_mirror_url: self.url("postgres_mirror_url", &["http", "https"]),
             encryption_key: self.encryption_key(),
+            encryption_key_file: self.encryption_key_file(),
+            encryption_key_command: self.encryption_key_command(),
+            previous_encryption_keys: self.previous_encryption_keys(),
             org_api_key: self.api_key("org_api_key"),
             project_api_key: self.project_api_key(),
             toolkits_dir: self.folder("toolkits_dir"),
@@ -235,6 +238,45 @@ impl Reader {
             self.wrong("encryption_key", "32 bytes in base64 or hex (openssl rand -base64 32)");
         }
         Some(text.into())
+    }
+
+    /// Of the places where the encryption key can be, one is set at most.
+    fn encryption_key_file(&mut self) -> Option<PathBuf> {
+        let path = self.string("encryption_key_file")?;
+        if self.text("encryption_key").is_some() {
+            self.wrong("encryption_key_file", "left out when encryption_key is set");
+        }
+        Some(PathBuf::from(path))
+    }
+
+    /// Words between blanks; no shell reads them.
+    fn encryption_key_command(&mut self) -> Option<Vec<String>> {
+        const KEY: &str = "encryption_key_command";
+        let text = self.string(KEY)?;
+        for other in ["encryption_key", "encryption_key_file"] {
+            if self.text(other).is_some() {
+                self.wrong(KEY, &format!("left out when {other} is set"));
+            }
+        }
+        let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        if words.is_empty() || text.contains(['"', '\'', '\\', '$', '`', '|', ';', '<', '>', '&']) {
+            self.wrong(
+                KEY,
+                "a program and arguments between blanks: no shell reads it, so quotes and other \
+                 signs of a shell mean nothing; put those into a script",
+            );
+        }
+        Some(words)
+    }
+
+    fn previous_encryption_keys(&mut self) -> Vec<secrecy::SecretString> {
+        const KEY: &str = "previous_encryption_keys";
+        let text = self.string(KEY).unwrap_or_default();
+        let keys: Vec<&str> = text.split(',').map(str::trim).filter(|k| !k.is_empty()).collect();
+        if keys.iter().any(|k| crate::vault::Key::parse(k).is_none()) {
+            self.wrong(KEY, "encryption keys in base64 or hex, separated by commas");
+        }
+        keys.into_iter().map(Into::into).collect()
     }
 
     fn api_key(&mut self, key: &str) -> Option<secrecy::SecretString> {
@@ -381,6 +423,29 @@ mod tests {
         }
         assert_eq!(errors.0.len(), 6, "{text}");
         assert!(!text.contains("too-short-secret"));
+    }
+
+    #[test]
+    fn the_encryption_key_has_one_place() {
+        let key = "07".repeat(32);
+        let previous = format!("{}, {}", "08".repeat(32), "09".repeat(32));
+        let config = load_from(&env(&[
+            ("PATCHBAY_ENCRYPTION_KEY_COMMAND", "vault  kv get -field=key secret/patchbay"),
+            ("PATCHBAY_PREVIOUS_ENCRYPTION_KEYS", &previous),
+        ]))
+        .unwrap();
+        assert_eq!(config.encryption_key_command.unwrap().len(), 5);
+        assert_eq!(config.previous_encryption_keys.len(), 2);
+        let errors = load_from(&env(&[
+            ("PATCHBAY_ENCRYPTION_KEY", &key),
+            ("PATCHBAY_ENCRYPTION_KEY_FILE", "/run/key"),
+            ("PATCHBAY_ENCRYPTION_KEY_COMMAND", "cat '/run/key'"),
+            ("PATCHBAY_PREVIOUS_ENCRYPTION_KEYS", "hunter2"),
+        ]))
+        .unwrap_err();
+        let text = errors.to_string();
+        assert_eq!(errors.0.len(), 5, "{text}");
+        assert!(!text.contains("hunter2") && !text.contains(&key), "{text}");
     }
 
     #[test]

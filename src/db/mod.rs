@@ -8,11 +8,15 @@ pub mod account;
 pub mod api_key;
 pub mod auth_config;
 pub mod connect_token;
+pub mod data_key;
 pub mod execution_log;
 pub mod file_object;
+pub mod key_rotation;
+pub mod link_key;
 pub mod notify;
 pub mod project;
 pub mod rate_slice;
+pub mod sealed;
 pub mod server_check;
 
 use std::time::Duration;
@@ -31,6 +35,16 @@ pub async fn connect(options: PgConnectOptions, max: u32) -> sqlx::Result<PgPool
         .acquire_timeout(Duration::from_secs(5))
         .connect_with(options)
         .await
+}
+
+/// A pool to the same database that opens no connection before it is needed and keeps none that
+/// is not. For work that must not wait for a connection of the pool whose user waits for it.
+pub fn small_pool(beside: &PgPool, max: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(max)
+        .acquire_timeout(Duration::from_secs(5))
+        .idle_timeout(Duration::from_secs(30))
+        .connect_lazy_with(PgConnectOptions::clone(&beside.connect_options()))
 }
 
 /// Brings the schema up to date. The migrator holds an advisory lock, so that

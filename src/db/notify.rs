@@ -30,6 +30,13 @@ pub enum Changed {
         /// The user whose default account may have changed with it.
         user: String,
     },
+    /// A project's data keys.
+    DataKeys {
+        /// The project.
+        project: ProjectId,
+    },
+    /// The master keys, or the keys that sign links.
+    ServerKeys,
 }
 
 /// Notifies every listening replica. Inside a transaction the notification goes

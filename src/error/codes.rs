@@ -62,6 +62,8 @@ codes! {
     GATEWAY_TIMEOUT = 1104 "HTTP_GatewayTimeout" GATEWAY_TIMEOUT Some(false);
     /// The server itself took too long.
     REQUEST_TIMEOUT = 1105 "Server_Timeout" SERVICE_UNAVAILABLE None;
+    /// A stored secret needs an encryption key that the server was not given.
+    ENCRYPTION_KEY_UNKNOWN = 1106 "Server_EncryptionKeyUnknown" SERVICE_UNAVAILABLE None;
     /// Unknown project.
     PROJECT_NOT_FOUND = 1200 "Project_NotFound" NOT_FOUND None;
     /// Unknown toolkit.

@@ -1,166 +1,156 @@
-//! Secrets at rest: XChaCha20-Poly1305, bound to the row that holds them.
+//! Secrets at rest: envelope encryption, bound to the row that holds a value.
 //!
-//! A sealed value is `version (1) | key id (4) | nonce (24) | ciphertext and tag`. The associated
-//! data names table, column, project and row, so that a value copied to another row does not
-//! open there. The nonce is random: 192 bits need no counter.
+//! Master keys seal data keys, one current per project; data keys seal values. A value names its
+//! data key, a sealed data key names its master key, so that both can be exchanged while servers
+//! serve. docs/CREDENTIALS.md says how.
 
+mod check;
+mod data_keys;
+mod link_keys;
+pub mod master;
 mod records;
+pub mod rotate;
+pub mod seal;
+pub mod status;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use sqlx::PgPool;
 use zeroize::Zeroizing;
 
-const VERSION: u8 = 1;
-const HEADER: usize = 1 + 4;
-const NONCE: usize = 24;
+use crate::db;
+use crate::db::notify::Changed;
+use crate::domain::id::random_text;
+use crate::error::{Error, Result, codes};
+use data_keys::DataKeys;
+use link_keys::LinkKeys;
 
-/// A sealing key.
-pub struct Key(Zeroizing<[u8; 32]>);
+pub use link_keys::LinkKeySet;
+pub use master::{KeySource, Masters};
+pub use seal::{CannotOpen, Context, Key, MasterId, Sealer};
 
-impl Key {
-    /// From 32 bytes in base64 or hex.
-    pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let bytes = hex::decode(text).ok().or_else(|| STANDARD.decode(text).ok())?;
-        let bytes: Zeroizing<Vec<u8>> = Zeroizing::new(bytes);
-        Some(Self(Zeroizing::new(bytes.as_slice().try_into().ok()?)))
-    }
-
-    /// A new random key, in base64.
-    pub fn generate_text() -> Zeroizing<String> {
-        let bytes: Zeroizing<[u8; 32]> = Zeroizing::new(rand::random());
-        Zeroizing::new(STANDARD.encode(bytes.as_slice()))
-    }
-
-    fn id(&self) -> [u8; 4] {
-        let digest =
-            Sha256::new().chain_update(b"patchbay key id").chain_update(*self.0).finalize();
-        [digest[0], digest[1], digest[2], digest[3]]
-    }
-}
-
-/// What a sealed value belongs to.
-#[derive(Debug, Clone, Copy)]
-pub struct Context<'a> {
-    /// `table.column`
-    pub column: &'a str,
-    /// Project, or the organization where there is none.
-    pub project: &'a str,
-    /// Row id.
-    pub row: &'a str,
-}
-
-impl Context<'_> {
-    fn bytes(&self) -> Vec<u8> {
-        // Length-prefixed, so that no two contexts give the same bytes.
-        let mut bytes = Vec::with_capacity(64);
-        for part in [self.column, self.project, self.row] {
-            bytes.extend_from_slice(&(part.len() as u32).to_be_bytes());
-            bytes.extend_from_slice(part.as_bytes());
-        }
-        bytes
-    }
-}
-
-/// A sealed value that does not open: wrong key, wrong row, or damaged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a stored secret cannot be opened with this encryption key")]
-pub struct CannotOpen;
+/// Connections that the vault may hold for itself.
+const CONNECTIONS: u32 = 2;
 
 /// Seals and opens.
 pub struct Vault {
-    cipher: XChaCha20Poly1305,
-    key_id: [u8; 4],
-    derived: Zeroizing<[u8; 32]>,
+    /// Its own connections: it is asked to seal by those who hold one of the server's, and would
+    /// otherwise wait for one that nobody gives back.
+    db: PgPool,
+    masters: Masters,
+    data_keys: DataKeys,
+    link_keys: LinkKeys,
+    /// Names this process among the holders of keys.
+    replica: String,
+    nudged: tokio::sync::Notify,
 }
 
 impl Vault {
-    /// With one key.
-    pub fn new(key: &Key) -> Self {
-        let derived: [u8; 32] = Sha256::new()
-            .chain_update(b"patchbay link signing")
-            .chain_update(*key.0)
-            .finalize()
-            .into();
+    /// With these master keys, over the database of `beside`.
+    pub fn new(masters: Masters, beside: &PgPool) -> Self {
         Self {
-            cipher: XChaCha20Poly1305::new((&*key.0).into()),
-            key_id: key.id(),
-            derived: Zeroizing::new(derived),
+            db: db::small_pool(beside, CONNECTIONS),
+            masters,
+            data_keys: DataKeys::default(),
+            link_keys: LinkKeys::default(),
+            replica: random_text(16),
+            nudged: tokio::sync::Notify::new(),
         }
     }
 
-    /// Seals bytes.
-    pub fn seal(&self, context: Context<'_>, plain: &[u8]) -> Vec<u8> {
-        let nonce: [u8; NONCE] = rand::random();
-        let mut sealed = Vec::with_capacity(HEADER + NONCE + plain.len() + 16);
-        sealed.push(VERSION);
-        sealed.extend_from_slice(&self.key_id);
-        sealed.extend_from_slice(&nonce);
-        let aad = context.bytes();
-        #[expect(clippy::expect_used, reason = "fails only beyond 256 GiB")]
-        let text = self
-            .cipher
-            .encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: &aad })
-            .expect("sealing a value that fits in memory");
-        sealed.extend_from_slice(&text);
-        sealed
+    /// The master keys at hand.
+    pub fn masters(&self) -> &Masters {
+        &self.masters
     }
 
-    /// Opens what [`Vault::seal`] made for the same context.
+    /// Seals bytes with the current data key of the context's project.
     ///
     /// # Errors
-    /// [`CannotOpen`] for another key or context, or damage.
-    pub fn open(
-        &self,
-        context: Context<'_>,
-        sealed: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, CannotOpen> {
-        let (header, rest) = sealed.split_at_checked(HEADER).ok_or(CannotOpen)?;
-        let (nonce, text) = rest.split_at_checked(NONCE).ok_or(CannotOpen)?;
-        if header[0] != VERSION || header[1..] != self.key_id {
-            return Err(CannotOpen);
-        }
-        let nonce: [u8; NONCE] = nonce.try_into().map_err(|_| CannotOpen)?;
-        let aad = context.bytes();
-        self.cipher
-            .decrypt(&XNonce::from(nonce), Payload { msg: text, aad: &aad })
-            .map(Zeroizing::new)
-            .map_err(|_| CannotOpen)
+    /// When that key is not in memory and the database is away.
+    pub async fn seal(&self, context: Context<'_>, plain: &[u8]) -> Result<Vec<u8>> {
+        let key = self.current_data_key(&context.project.into()).await?;
+        Ok(seal::seal(&key.key, Sealer::Data(key.id), context, plain))
+    }
+
+    /// Opens what [`Vault::seal`] made for the same context, or what a master key sealed before
+    /// there were data keys.
+    ///
+    /// # Errors
+    /// For another key or context, or damage; `ENCRYPTION_KEY_UNKNOWN` for a master key that is not
+    /// at hand; when the key is not in memory and the database is away.
+    pub async fn open(&self, context: Context<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+        let plain = match Sealer::of(sealed)? {
+            Sealer::Master(id) => seal::open(&*self.master(id).await?, context, sealed)?,
+            Sealer::Data(id) => {
+                let key = self.data_key(&context.project.into(), id).await?;
+                seal::open(&key.key, context, sealed)?
+            }
+        };
+        Ok(plain)
     }
 
     /// Seals a JSON object.
-    pub fn seal_map(&self, context: Context<'_>, map: &Map<String, Value>) -> Vec<u8> {
-        let plain = Zeroizing::new(Value::Object(map.clone()).to_string().into_bytes());
-        self.seal(context, &plain)
+    async fn seal_map(&self, context: Context<'_>, map: &Map<String, Value>) -> Result<Vec<u8>> {
+        let plain = Zeroizing::new(serde_json::to_vec(map).map_err(Error::internal)?);
+        self.seal(context, &plain).await
     }
 
     /// Opens a JSON object.
-    ///
-    /// # Errors
-    /// As [`Vault::open`].
-    pub fn open_map(
-        &self,
-        context: Context<'_>,
-        sealed: &[u8],
-    ) -> Result<Map<String, Value>, CannotOpen> {
-        let plain = self.open(context, sealed)?;
-        serde_json::from_slice(&plain).map_err(|_| CannotOpen)
+    async fn open_map(&self, context: Context<'_>, sealed: &[u8]) -> Result<Map<String, Value>> {
+        let plain = self.open(context, sealed).await?;
+        // The error of the parser may repeat what it read.
+        Ok(serde_json::from_slice(&plain).map_err(|_| CannotOpen)?)
     }
 
-    /// A key for signing links to files, derived from the sealing key.
-    pub fn link_key(&self) -> &[u8; 32] {
-        &self.derived
+    /// A master key.
+    async fn master(&self, id: MasterId) -> Result<Arc<Key>> {
+        self.masters.find(id).await.ok_or_else(|| unknown_master(id))
+    }
+
+    /// Forgets what a change made stale: which data key is current, or the keys of the server.
+    pub fn forget(&self, what: &Changed) {
+        match what {
+            Changed::DataKeys { project } => self.data_keys.forget(project),
+            Changed::ServerKeys => {
+                self.link_keys.forget();
+                self.nudged.notify_one();
+            }
+            _ => {}
+        }
+    }
+
+    /// Forgets everything that may be stale.
+    pub fn forget_all(&self) {
+        self.data_keys.forget_all();
+        self.link_keys.forget();
+    }
+
+    /// Waits until the master keys may have to be read again.
+    pub async fn nudged(&self) {
+        self.nudged.notified().await;
+    }
+
+    /// Closes its connections.
+    pub async fn close(&self) {
+        self.db.close().await;
     }
 }
 
-impl From<CannotOpen> for crate::error::Error {
-    fn from(error: CannotOpen) -> Self {
-        Self::internal(error)
-    }
+fn unknown_master(id: MasterId) -> Error {
+    let id = hex::encode(id);
+    tracing::error!(
+        master_key = %id,
+        "a stored secret is sealed with a master key that this server was not given"
+    );
+    Error::new(
+        codes::ENCRYPTION_KEY_UNKNOWN,
+        format!("This server was not given the encryption key {id}, which stored secrets need"),
+    )
+    .fix(
+        "The operator has to give this server that key; `patchbay keys status` shows what needs it",
+    )
 }
 
 impl std::fmt::Debug for Vault {
@@ -172,44 +162,4 @@ impl std::fmt::Debug for Vault {
 /// SHA-256 of a token or key, as it is stored and looked up.
 pub fn hash_token(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const A: Context<'_> = Context { column: "t.c", project: "p", row: "r" };
-
-    fn vault(byte: u8) -> Vault {
-        Vault::new(&Key::parse(&hex::encode([byte; 32])).unwrap())
-    }
-
-    #[test]
-    fn opens_only_with_its_key_and_in_its_row() {
-        let sealed = vault(1).seal(A, b"secret");
-        assert_eq!(vault(1).open(A, &sealed).unwrap().as_slice(), b"secret");
-        assert_eq!(vault(2).open(A, &sealed), Err(CannotOpen));
-        let elsewhere = Context { row: "s", ..A };
-        assert_eq!(vault(1).open(elsewhere, &sealed), Err(CannotOpen));
-        let shifted = Context { column: "t.cp", project: "", row: "r" };
-        assert_eq!(vault(1).open(shifted, &sealed), Err(CannotOpen));
-    }
-
-    #[test]
-    fn damage_is_noticed_at_every_byte() {
-        let sealed = vault(1).seal(A, b"secret");
-        for i in 0..sealed.len() {
-            let mut bad = sealed.clone();
-            bad[i] ^= 1;
-            assert_eq!(vault(1).open(A, &bad), Err(CannotOpen), "byte {i}");
-        }
-        assert_eq!(vault(1).open(A, b""), Err(CannotOpen));
-    }
-
-    #[test]
-    fn keys_are_base64_or_hex_of_32_bytes() {
-        assert!(Key::parse(&Key::generate_text()).is_some());
-        assert!(Key::parse(&hex::encode([7; 32])).is_some());
-        assert!(Key::parse("c2hvcnQ=").is_none());
-    }
 }

@@ -7,6 +7,7 @@ use crate::db::account::AccountRow;
 use crate::db::auth_config::AuthConfigRow;
 use crate::domain::connection::{Account, AuthConfig, SecretMap};
 use crate::domain::id::{AccountId, AuthConfigId, ProjectId};
+use crate::domain::secret::SecretString;
 use crate::error::Result;
 
 /// Context of `auth_config.credentials`.
@@ -23,16 +24,25 @@ fn account_context<'a>(project: &'a ProjectId, id: &'a AccountId) -> Context<'a>
     Context { column: "connected_account.state", project: project.as_str(), row: id.as_str() }
 }
 
+/// `row` is the token's hash in hex.
+fn token_context<'a>(project: &'a ProjectId, row: &'a str) -> Context<'a> {
+    Context { column: "connect_token.data", project: project.as_str(), row }
+}
+
+fn webhook_context(project: &ProjectId) -> Context<'_> {
+    Context { column: "project.webhook_secret", project: project.as_str(), row: project.as_str() }
+}
+
 impl Vault {
     /// Opens an auth config.
     ///
     /// # Errors
-    /// When its credentials do not open with this server's key.
+    /// As [`Vault::open`].
     pub async fn open_auth_config(&self, row: AuthConfigRow) -> Result<AuthConfig> {
         let credentials =
-            self.open_map(config_context(&row.project_id, &row.id), &row.credentials)?;
+            self.open_map(config_context(&row.project_id, &row.id), &row.credentials).await?;
         let shared = match &row.shared_credentials {
-            Some(sealed) => self.open_map(shared_context(&row.project_id, &row.id), sealed)?,
+            Some(sealed) => self.open_map(shared_context(&row.project_id, &row.id), sealed).await?,
             None => Map::new(),
         };
         Ok(AuthConfig {
@@ -55,14 +65,16 @@ impl Vault {
     /// Seals an auth config for [`crate::db::auth_config::insert`] or `update`.
     ///
     /// # Errors
-    /// When the project's key is not at hand and the database is away.
+    /// As [`Vault::seal`].
     pub async fn seal_auth_config(&self, config: &AuthConfig) -> Result<AuthConfigRow> {
-        let shared = (!config.shared_credentials.0.is_empty()).then(|| {
-            self.seal_map(
-                shared_context(&config.project_id, &config.id),
-                &config.shared_credentials.0,
-            )
-        });
+        let shared = &config.shared_credentials.0;
+        let shared_credentials = if shared.is_empty() {
+            None
+        } else {
+            Some(self.seal_map(shared_context(&config.project_id, &config.id), shared).await?)
+        };
+        let context = config_context(&config.project_id, &config.id);
+        let credentials = self.seal_map(context, &config.credentials.0).await?;
         Ok(AuthConfigRow {
             project_id: config.project_id.clone(),
             id: config.id.clone(),
@@ -71,9 +83,8 @@ impl Vault {
             scheme: config.scheme,
             is_managed: config.is_managed,
             is_enabled: config.is_enabled,
-            credentials: self
-                .seal_map(config_context(&config.project_id, &config.id), &config.credentials.0),
-            shared_credentials: shared,
+            credentials,
+            shared_credentials,
             restrict_to_tools: config.restrict_to_tools.clone(),
             scope_tools: config.scope_tools.clone(),
             created_at: config.created_at,
@@ -84,9 +95,9 @@ impl Vault {
     /// Opens a connected account.
     ///
     /// # Errors
-    /// When its state does not open with this server's key.
+    /// As [`Vault::open`].
     pub async fn open_account(&self, row: AccountRow) -> Result<Account> {
-        let state = self.open_map(account_context(&row.project_id, &row.id), &row.state)?;
+        let state = self.open_map(account_context(&row.project_id, &row.id), &row.state).await?;
         Ok(Account {
             project_id: row.project_id,
             id: row.id,
@@ -114,6 +125,8 @@ impl Vault {
     /// # Errors
     /// As [`Vault::seal_auth_config`].
     pub async fn seal_account(&self, account: &Account) -> Result<AccountRow> {
+        let context = account_context(&account.project_id, &account.id);
+        let state = self.seal_map(context, &account.state.0).await?;
         Ok(AccountRow {
             project_id: account.project_id.clone(),
             id: account.id.clone(),
@@ -125,8 +138,7 @@ impl Vault {
             status_reason: account.status_reason.clone(),
             is_disabled: account.is_disabled,
             alias: account.alias.clone(),
-            state: self
-                .seal_map(account_context(&account.project_id, &account.id), &account.state.0),
+            state,
             state_version: account.state_version,
             token_expires_at: account.token_expires_at,
             attempt_expires_at: account.attempt_expires_at,
@@ -148,10 +160,7 @@ impl Vault {
         data: &Map<String, Value>,
     ) -> Result<Vec<u8>> {
         let row = hex::encode(hash);
-        Ok(self.seal_map(
-            Context { column: "connect_token.data", project: project.as_str(), row: &row },
-            data,
-        ))
+        self.seal_map(token_context(project, &row), data).await
     }
 
     /// Opens the data of a connect token.
@@ -165,8 +174,27 @@ impl Vault {
         sealed: &[u8],
     ) -> Result<Map<String, Value>> {
         let row = hex::encode(hash);
-        let context =
-            Context { column: "connect_token.data", project: project.as_str(), row: &row };
-        Ok(self.open_map(context, sealed)?)
+        self.open_map(token_context(project, &row), sealed).await
+    }
+
+    /// Seals the secret that signs a project's webhooks.
+    ///
+    /// # Errors
+    /// As [`Vault::seal`].
+    pub async fn seal_webhook_secret(&self, project: &ProjectId, secret: &str) -> Result<Vec<u8>> {
+        self.seal(webhook_context(project), secret.as_bytes()).await
+    }
+
+    /// Opens the secret that signs a project's webhooks.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub async fn open_webhook_secret(
+        &self,
+        project: &ProjectId,
+        sealed: &[u8],
+    ) -> Result<SecretString> {
+        let plain = self.open(webhook_context(project), sealed).await?;
+        Ok(String::from_utf8_lossy(&plain).into_owned().into())
     }
 }

@@ -1,5 +1,7 @@
 //! Background tasks: what has to happen without anybody asking.
 
+mod keys;
+
 use std::time::Duration;
 
 use crate::app::AppState;
@@ -21,6 +23,13 @@ const BATCH: i64 = 500;
 pub fn start(app: &AppState) {
     run(app, EXPIRE_EVERY, "end attempts to connect", |app| async move { expire(&app).await });
     run(app, FORGET_EVERY, "forget what ended", |app| async move { forget(&app).await });
+    run(
+        app,
+        keys::SWEEP_EVERY,
+        "clear data keys away",
+        |app| async move { keys::sweep(&app).await },
+    );
+    keys::hold(app);
 }
 
 fn run<F>(
@@ -74,5 +83,6 @@ pub async fn expire(app: &AppState) -> Result<()> {
 async fn forget(app: &AppState) -> Result<()> {
     db::connect_token::delete_ended(&app.db).await?;
     db::file_object::delete_ended(&app.db).await?;
+    db::key_rotation::forget_holders(&app.db).await?;
     Ok(())
 }

@@ -29,7 +29,7 @@ const LAYERS: &[(&str, u8)] = &[
 
 /// Imports within a layer that are meant, with the reason.
 const ALLOWED: &[(&str, &str, &str)] = &[
-    ("vault", "db", "seals and opens whole rows"),
+    ("vault", "db", "seals and opens whole rows, keeps its keys there"),
     ("execute", "credentials", "refreshes a token that is about to end"),
     ("connect", "credentials", "begins and completes an authorization"),
     ("api", "web", "mounts the pages"),

@@ -19,9 +19,10 @@ use crate::db::project::ProjectRow;
 use crate::domain::id::{ApiKeyId, OrgId, ProjectId, random_text};
 use crate::domain::page::Page;
 use crate::domain::project::{LogVisibility, ProjectConfig};
+use crate::domain::secret::ExposeSecret;
 use crate::domain::time::{iso, now};
 use crate::error::{Error, Result, codes};
-use crate::vault::{Context, hash_token};
+use crate::vault::hash_token;
 
 /// Routes.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -227,9 +228,8 @@ struct ListQuery {
 }
 
 /// Opens a project row for an answer.
-pub(super) fn project_info(app: &App, row: &ProjectRow) -> Result<ProjectInfo> {
-    let context = webhook_context(&row.id);
-    let secret = app.vault.open(context, &row.webhook_secret)?;
+pub(super) async fn project_info(app: &App, row: &ProjectRow) -> Result<ProjectInfo> {
+    let secret = app.vault.open_webhook_secret(&row.id, &row.webhook_secret).await?;
     Ok(ProjectInfo {
         id: row.id.to_string(),
         org_id: row.org_id.to_string(),
@@ -239,17 +239,13 @@ pub(super) fn project_info(app: &App, row: &ProjectRow) -> Result<ProjectInfo> {
         updated_at: iso(row.updated_at),
         webhook_url: None,
         event_webhook_url: None,
-        webhook_secret: Some(String::from_utf8_lossy(&secret).into_owned()),
+        webhook_secret: Some(secret.expose_secret().to_owned()),
         triggers_enabled: true,
         last_subscribed_at: None,
         is_new_webhook: true,
         webhook_version: "V3",
         deleted: false,
     })
-}
-
-fn webhook_context(project: &ProjectId) -> Context<'_> {
-    Context { column: "project.webhook_secret", project: project.as_str(), row: project.as_str() }
 }
 
 fn new_key(org: &OrgId, project: &ProjectId, at: DateTime<Utc>) -> (String, ApiKeyRow) {
@@ -295,7 +291,7 @@ async fn create(
     }
     let patch = body.config.unwrap_or_default().checked()?;
     let id = ProjectId::generate();
-    let secret = app.vault.seal(webhook_context(&id), random_text(40).as_bytes());
+    let secret = app.vault.seal_webhook_secret(&id, &random_text(40)).await?;
     let mut tx = app.db.begin().await?;
     db::project::insert(&mut *tx, &id, &org.org_id, name, &json!({}), &secret).await.map_err(
         |error| match &error {
@@ -334,7 +330,10 @@ async fn list(
     let request = page(query.limit, query.cursor.as_deref(), 20)?;
     let (rows, total) =
         db::project::list(&app.db, &org.org_id, request.limit, request.offset()).await?;
-    let data = rows.iter().map(|row| project_info(&app, row)).collect::<Result<Vec<_>>>()?;
+    let mut data = Vec::with_capacity(rows.len());
+    for row in &rows {
+        data.push(project_info(&app, row).await?);
+    }
     let page = Page::new(data, total, request);
     Ok(Json(ProjectPage {
         data: page.items,
@@ -383,7 +382,7 @@ async fn get(
             created_at: iso(key.created_at),
         })
         .collect();
-    Ok(Json(ProjectDetail { project: project_info(&app, &row)?, api_keys }))
+    Ok(Json(ProjectDetail { project: project_info(&app, &row).await?, api_keys }))
 }
 
 /// Delete a project; its keys stop working at once.

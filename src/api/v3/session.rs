@@ -110,7 +110,7 @@ async fn info(State(app): State<AppState>, key: AnyKey) -> Result<Json<SessionIn
     if let Some(known) = &key.project {
         let row = db::project::get(&app.db, &known.id).await?;
         let row = row.ok_or_else(|| unknown(known.id.as_str()))?;
-        let mut info = project_info(&app, &row)?;
+        let mut info = project_info(&app, &row).await?;
         info.id = uuid_of(row.id.as_str());
         project = Some(SessionProject {
             auto_id: 0,

@@ -129,16 +129,23 @@ impl Embedded {
         } else {
             cluster::create(&layout, &binaries, &password).await?;
         }
-        let options = PgConnectOptions::new_without_pgpass()
-            .socket(&layout.socket_dir)
-            .port(PORT)
-            .username(ROLE)
-            .password(&password)
-            .database("postgres")
-            .ssl_mode(PgSslMode::Disable)
-            .application_name("patchbay");
+        let options = options(&layout.socket_dir, &password);
         let connections = config.database_max_connections.saturating_add(10).max(20);
         Ok(Plan { layout, binaries, connections, options })
+    }
+
+    /// How to connect to the database of a server that runs on this data directory.
+    ///
+    /// # Errors
+    /// When this user is not the server's.
+    pub async fn of_running(data_dir: &DataDir) -> anyhow::Result<PgConnectOptions> {
+        let place = data_dir.path().canonicalize()?;
+        let account = Account::choose(&place).await?;
+        let home = account::home(account, &place).await?;
+        let Some(password) = data_dir.read_secret("database.password")? else {
+            bail!("{} is missing", data_dir.join("database.password").display());
+        };
+        Ok(options(&socket_dir(account, &home)?, &password))
     }
 
     /// How to connect.
@@ -151,6 +158,17 @@ impl Embedded {
         self.stop.cancel();
         let _ = self.keeper.await;
     }
+}
+
+fn options(socket_dir: &Path, password: &str) -> PgConnectOptions {
+    PgConnectOptions::new_without_pgpass()
+        .socket(socket_dir)
+        .port(PORT)
+        .username(ROLE)
+        .password(password)
+        .database("postgres")
+        .ssl_mode(PgSslMode::Disable)
+        .application_name("patchbay")
 }
 
 impl Plan {

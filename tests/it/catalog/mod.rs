@@ -5,6 +5,7 @@ mod documented_names;
 mod format;
 mod gate;
 mod loading;
+mod providers;
 mod rendering;
 mod samples;
 

@@ -7,7 +7,7 @@ use patchbay::app::{App, AppState};
 use patchbay::config::Config;
 use patchbay::db;
 use patchbay::domain::id::{ApiKeyId, OrgId, ProjectId, random_text};
-use patchbay::vault::{Context, Key, Vault, hash_token};
+use patchbay::vault::{Key, Masters, Vault, hash_token};
 use serde_json::json;
 
 use super::client::TestClient;
@@ -56,7 +56,8 @@ pub async fn serve(mut config: Config, database: &TestDatabase) -> (AppState, So
     }
     let pool =
         db::connect(database.options.clone(), config.database_max_connections).await.unwrap();
-    let vault = Vault::new(&Key::parse(ENCRYPTION_KEY).unwrap());
+    let masters = Masters::one(Key::parse(ENCRYPTION_KEY).unwrap(), ENCRYPTION_KEY.into());
+    let vault = Vault::new(masters, &pool);
     let app = App::new(config, pool, vault).unwrap();
     let router = patchbay::api::router(app.clone());
     let stop = app.stop.clone();
@@ -149,9 +150,7 @@ async fn insert_key(app: &App, org_id: &OrgId, project_id: Option<&ProjectId>) -
 
 async fn insert_project(app: &App, org_id: &OrgId, name: &str) -> TestProject {
     let id = ProjectId::generate();
-    let context =
-        Context { column: "project.webhook_secret", project: id.as_str(), row: id.as_str() };
-    let secret = app.vault.seal(context, random_text(40).as_bytes());
+    let secret = app.vault.seal_webhook_secret(&id, &random_text(40)).await.unwrap();
     db::project::insert(&app.db, &id, org_id, name, &json!({}), &secret).await.unwrap();
     TestProject { key: insert_key(app, org_id, Some(&id)).await, id }
 }

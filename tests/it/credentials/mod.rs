@@ -1,5 +1,6 @@
 //! That credentials never lapse silently, whatever providers answer.
 
+mod crowd;
 mod faults;
 mod kill;
 mod machine;

@@ -70,6 +70,10 @@ pub struct Replica {
 }
 
 impl Replica {
+    pub fn is_alive(&self) -> bool {
+        self.server.lock().unwrap().is_some()
+    }
+
     /// Ends it as the kernel does when memory is short, without a chance to clean up.
     pub fn kill(&self) {
         if let Some(server) = self.server.lock().unwrap().take() {

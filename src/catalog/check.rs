@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use serde_json::Value;
 
+use super::fields::{config_fields, connect_fields};
 use super::model::{
     AuthScheme, Location, Map2, Param, Schema, SchemaType, Tool as Def, ToolkitFile,
 };
@@ -45,16 +46,25 @@ pub(super) fn connection_names(file: &ToolkitFile) -> BTreeSet<String> {
     for scheme in &file.auth {
         let fields = scheme.connect_fields.iter().chain(&scheme.config_fields);
         names.extend(fields.filter(|field| !field.secret).map(|field| field.name.clone()));
-        names.extend(scheme.oauth2.iter().flat_map(|o| o.captured().cloned()));
+        names.extend(captured(scheme));
     }
     names
 }
 
+/// What the answers of the provider add to a connection.
+fn captured(scheme: &AuthScheme) -> impl Iterator<Item = String> {
+    let oauth2 = scheme.oauth2.iter().flat_map(|o| o.captured());
+    let oauth1 = scheme.oauth1.iter().flat_map(|o| o.capture.keys());
+    let login = scheme.login.iter().flat_map(|l| l.token.capture.keys());
+    oauth2.chain(oauth1).chain(login).cloned()
+}
+
 fn credential_names(scheme: &AuthScheme) -> BTreeSet<String> {
-    let fields = scheme.connect_fields.iter().chain(&scheme.config_fields);
-    let mut names: BTreeSet<String> = fields.map(|field| field.name.clone()).collect();
+    let fields = connect_fields(scheme).into_iter().chain(config_fields(scheme));
+    let mut names: BTreeSet<String> = fields.map(|field| field.name).collect();
     names.extend(IMPLIED.map(str::to_owned));
-    names.extend(scheme.oauth2.iter().flat_map(|o| o.captured().cloned()));
+    names.extend(captured(scheme));
+    names.extend(scheme.login.iter().filter_map(|l| l.token.name.clone()));
     names
 }
 
@@ -108,6 +118,15 @@ pub(super) fn toolkit(
         if (scheme.scheme == AuthSchemeKind::Oauth2) != scheme.oauth2.is_some() {
             say(format!("auth: {name}: `oauth2` goes with scheme OAUTH2 and only with it"));
         }
+        if (scheme.scheme == AuthSchemeKind::Oauth1) != scheme.oauth1.is_some() {
+            say(format!("auth: {name}: `oauth1` goes with scheme OAUTH1 and only with it"));
+        }
+        if scheme.scheme == AuthSchemeKind::Saml {
+            say("auth: SAML is not supported by this server".into());
+        }
+        if scheme.login.is_some() && !scheme.scheme.logs_in() {
+            say(format!("auth: {name}: `login` goes with a scheme that logs in"));
+        }
         let mut fields = HashSet::new();
         for field in scheme.connect_fields.iter().chain(&scheme.config_fields) {
             if !std::iter::once(&field.name).chain(&field.aliases).all(|n| fields.insert(n.clone()))
@@ -141,6 +160,14 @@ pub(super) fn toolkit(
     for url in &file.sources {
         if url::Url::parse(url).ok().is_none_or(|u| u.scheme() != "https" || !u.has_host()) {
             say(format!("sources: `{url}` is not an https URL"));
+        }
+    }
+    for oauth1 in file.auth.iter().filter_map(|scheme| scheme.oauth1.as_ref()) {
+        for endpoint in [&oauth1.request, &oauth1.authorize, &oauth1.access] {
+            let url = &endpoint.url;
+            if !url.starts_with("https://") && !url.starts_with("http://") {
+                say(format!("auth: OAUTH1: `{url}` is not a URL"));
+            }
         }
     }
     for host in &file.hosts {
@@ -221,6 +248,13 @@ fn scopes(toolkit: &ToolkitFile, def: &Def, say: &mut impl FnMut(String)) {
         .iter()
         .filter_map(|scheme| scheme.oauth2.as_ref())
         .flat_map(|oauth2| oauth2.scopes.iter().chain(&oauth2.available_scopes))
+        .chain(
+            toolkit
+                .auth
+                .iter()
+                .filter_map(|scheme| scheme.login.as_ref())
+                .flat_map(|login| login.scopes.iter().chain(&login.available_scopes)),
+        )
         .collect();
     for scope in def.scopes.iter().flatten() {
         if !known.contains(scope) {
@@ -422,6 +456,16 @@ pub(super) fn toolkit_templates(
     let fenced = !toolkit.file.hosts.is_empty() || fields.any(|field| field.host);
     if bases.chain([&toolkit.base]).any(|base| !base.is_fixed()) && !fenced {
         say("a base_url with templates needs `hosts`".into());
+    }
+    for scheme in &toolkit.file.auth {
+        let Some(login) = toolkit.login(scheme.scheme) else { continue };
+        let kind = scheme.scheme.as_str();
+        for problem in login.problems(&credential_names(scheme), &conn) {
+            say(format!("auth {kind}: {problem}"));
+        }
+        if login.has_templated_url() && toolkit.file.hosts.is_empty() {
+            say(format!("auth {kind}: a login url with templates needs `hosts`"));
+        }
     }
     for (scheme, injection) in
         toolkit.file.auth.iter().filter_map(|s| Some((s, toolkit.injection(s.scheme)?)))

@@ -20,6 +20,8 @@ pub struct FieldSpec {
     pub required: bool,
     /// Whether the value is sealed, masked, and typed into a password input.
     pub secret: bool,
+    /// Whether the value may have several lines.
+    pub multiline: bool,
     /// Anchored regular expression for the value.
     pub pattern: Option<String>,
     /// Text behind the input, such as `.example.com`.
@@ -41,6 +43,7 @@ impl FieldSpec {
             default: None,
             required,
             secret,
+            multiline: false,
             pattern: None,
             suffix: None,
             aliases: Vec::new(),
@@ -58,6 +61,7 @@ impl FieldSpec {
             // What has a default need not be given.
             required: field.required && field.default.is_none(),
             secret: field.secret,
+            multiline: field.multiline,
             pattern: field.pattern.clone(),
             suffix: field.suffix.clone(),
             aliases: field.aliases.clone(),
@@ -76,6 +80,7 @@ impl FieldSpec {
             declared.description = std::mem::take(&mut self.description);
         }
         declared.secret |= self.secret;
+        declared.multiline |= self.multiline;
         for alias in std::mem::take(&mut self.aliases) {
             if !declared.is_named(&alias) {
                 declared.aliases.push(alias);
@@ -126,8 +131,8 @@ pub fn config_fields(scheme: &AuthScheme) -> Vec<FieldSpec> {
             if let Some(note) = &oauth.authorize.redirect_uri_note {
                 text = format!("{text}. {note}");
             }
-            let mut redirect = FieldSpec::implied("oauth_redirect_uri", &text, false, false);
-            redirect.display_name = "Redirect URI".to_owned();
+            let mut redirect = redirect_uri();
+            redirect.description = text;
             fields.push(redirect);
         }
         if !oauth.authorize.skip_scopes {
@@ -143,8 +148,38 @@ pub fn config_fields(scheme: &AuthScheme) -> Vec<FieldSpec> {
             fields.push(scopes);
         }
     }
+    if scheme.scheme == AuthSchemeKind::Oauth1 {
+        let mut key =
+            FieldSpec::implied("consumer_key", "Consumer key of your OAuth app", true, false);
+        key.aliases.push("client_id".to_owned());
+        fields.push(key);
+        let mut secret =
+            FieldSpec::implied("consumer_secret", "Consumer secret of your OAuth app", true, true);
+        secret.aliases.push("client_secret".to_owned());
+        fields.push(secret);
+        fields.push(redirect_uri());
+    }
+    if let Some(login) = &scheme.login
+        && (scheme.scheme == AuthSchemeKind::GoogleServiceAccount || !login.scopes.is_empty())
+    {
+        let mut scopes =
+            FieldSpec::implied("scopes", "Scopes to ask for, separated by commas", false, false);
+        scopes.default = Some(login.scopes.join(",")).filter(|s| !s.is_empty());
+        fields.push(scopes);
+    }
     add(&mut fields, &scheme.config_fields);
     fields
+}
+
+fn redirect_uri() -> FieldSpec {
+    let mut redirect = FieldSpec::implied(
+        "oauth_redirect_uri",
+        "Redirect URI registered with your OAuth app; this server's callback when left out",
+        false,
+        false,
+    );
+    redirect.display_name = "Redirect URI".to_owned();
+    redirect
 }
 
 /// What a person fills in when connecting with the scheme.
@@ -163,6 +198,51 @@ pub fn connect_fields(scheme: &AuthScheme) -> Vec<FieldSpec> {
             FieldSpec::implied("username", "Your user name", true, false),
             FieldSpec::implied("password", "Your password", false, true),
         ],
+        AuthSchemeKind::BasicWithJwt => vec![
+            FieldSpec::implied("username", "Your user name", true, false),
+            FieldSpec::implied("password", "Your password", true, true),
+        ],
+        AuthSchemeKind::GoogleServiceAccount => {
+            let mut key = FieldSpec::implied(
+                "credentials_json",
+                "The JSON key file of the service account, whole",
+                true,
+                true,
+            );
+            key.display_name = "Service account key (JSON)".to_owned();
+            key.multiline = true;
+            let mut subject = FieldSpec::implied(
+                "subject",
+                "Email of the user to act for, with domain-wide delegation",
+                false,
+                false,
+            );
+            subject.display_name = "Act for".to_owned();
+            vec![key, subject]
+        }
+        AuthSchemeKind::ServiceAccount => {
+            let mut key =
+                FieldSpec::implied("private_key", "The private key, in PEM form", true, true);
+            key.multiline = true;
+            vec![
+                FieldSpec::implied("application_id", "Id of the application", true, false),
+                FieldSpec::implied("installation_id", "Id of the installation", true, false),
+                key,
+            ]
+        }
+        AuthSchemeKind::BillcomAuth => {
+            let mut fields = vec![
+                FieldSpec::implied("devKey", "Your developer key", true, true),
+                FieldSpec::implied("username", "User name or email to log in with", true, false),
+                FieldSpec::implied("password", "Password or API token", true, true),
+                FieldSpec::implied("organizationId", "Id of the organization", true, false),
+            ];
+            for (field, label) in fields.iter_mut().zip(["Developer key", "User name"]) {
+                field.display_name = label.to_owned();
+            }
+            fields[3].display_name = "Organization ID".to_owned();
+            fields
+        }
         _ => match &scheme.oauth2 {
             Some(oauth) if oauth.client_of_connection() => client_fields(oauth),
             _ => Vec::new(),

@@ -13,6 +13,7 @@ pub(super) fn add(env: &mut Environment<'static>) {
     env.add_filter("base64", |value: &Value| bytes(value).map(|b| STANDARD.encode(b)));
     env.add_filter("base64url", |value: &Value| bytes(value).map(|b| URL_SAFE.encode(b)));
     env.add_filter("from_base64url", from_base64url);
+    env.add_filter("from_json", from_json);
     env.add_filter("mime", mime_message);
     env.add_filter("csv", csv);
     env.add_filter("compact", compact);
@@ -54,6 +55,14 @@ fn from_base64url(text: &str) -> Result<String, Error> {
         .collect();
     let decoded = URL_SAFE_NO_PAD.decode(plain).map_err(|_| wrong("not base64"))?;
     Ok(String::from_utf8_lossy(&decoded).into_owned())
+}
+
+/// The value that a JSON text holds; what is no text stays as it is.
+fn from_json(value: &Value) -> Result<Value, Error> {
+    let Some(text) = value.as_str() else { return Ok(value.clone()) };
+    // The text may be a secret, and the parser's message may quote it.
+    let parsed: serde_json::Value = serde_json::from_str(text).map_err(|_| wrong("not JSON"))?;
+    Ok(Value::from(minijinja::value::Serde(&parsed)))
 }
 
 fn mime_message(value: &Value) -> Result<String, Error> {

@@ -6,8 +6,11 @@ use std::fmt;
 use axum::body::Bytes;
 use base64::Engine as _;
 use serde_json::{Map, Value};
+use url::Url;
 
+use super::hosts::same_origin;
 use super::model::{AuthScheme, Basic, Inject};
+use super::path::PathTemplate;
 use super::template::{Names, Text};
 use crate::domain::outbound::{OutboundBody, OutboundRequest};
 use crate::domain::scheme::AuthSchemeKind;
@@ -21,6 +24,7 @@ pub struct Injection {
     headers: Vec<(String, Place)>,
     query: Vec<(String, Place)>,
     body: Vec<(String, Place)>,
+    path: Option<PathTemplate>,
     basic: Option<(Place, Place)>,
 }
 
@@ -82,6 +86,8 @@ pub struct Injected {
     pub query: Vec<(String, String)>,
     /// Top-level keys of the body.
     pub body: Vec<(String, String)>,
+    /// Path segments, encoded, with a slash in front.
+    pub path: Option<String>,
 }
 
 impl fmt::Debug for Injected {
@@ -115,6 +121,12 @@ impl Injection {
             headers: list(&places.headers)?,
             query: list(&places.query)?,
             body: list(&places.body)?,
+            path: places
+                .path
+                .as_deref()
+                .map(|path| PathTemplate::compile(path, str::to_owned))
+                .transpose()
+                .map_err(|e| format!("inject {e}"))?,
             basic,
         })
     }
@@ -124,7 +136,8 @@ impl Injection {
         let lists =
             self.headers.iter().chain(&self.query).chain(&self.body).map(|(_, place)| place);
         let basic = self.basic.iter().flat_map(|(user, password)| [user, password]);
-        lists.chain(basic).flat_map(|place| place.text.names()).collect()
+        let path = self.path.iter().flat_map(PathTemplate::names);
+        lists.chain(basic).flat_map(|place| place.text.names()).chain(path).collect()
     }
 
     /// Fills the places.
@@ -172,8 +185,34 @@ impl Injection {
             let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
             headers.push(("Authorization".into(), format!("Basic {encoded}")));
         }
-        Ok(Injected { headers, query: list(&self.query)?, body: list(&self.body)? })
+        let path = match &self.path {
+            Some(path) => Some(segments(path, cred, &names)?),
+            None => None,
+        };
+        Ok(Injected { headers, query: list(&self.query)?, body: list(&self.body)?, path })
     }
+}
+
+/// The path segments of a credential. Each value stays inside its own segment: a slash, however a
+/// server may decode it, would let a value choose what is called.
+fn segments(
+    path: &PathTemplate,
+    cred: &Map<String, Value>,
+    names: &Names<'_>,
+) -> Result<String, String> {
+    for name in path.names() {
+        let Some(field) = name.strip_prefix("cred.") else { continue };
+        let value = cred.get(field).and_then(Value::as_str).unwrap_or_default();
+        if value.is_empty() {
+            return Err(format!("the connection has no `{field}`"));
+        }
+        if value.chars().any(|c| c.is_control() || matches!(c, '/' | '\\' | '%' | '?' | '#')) {
+            return Err(format!("`{field}` has a character in it that cannot stand in a path"));
+        }
+    }
+    let path = path.render(names).map_err(|_| "the credential cannot stand in the path")?;
+    // A colon may stand in a segment as it is, and those who put keys there write it so.
+    Ok(path.replace("%3A", ":"))
 }
 
 fn usual(kind: AuthSchemeKind) -> Result<Inject, String> {
@@ -191,15 +230,31 @@ fn usual(kind: AuthSchemeKind) -> Result<Inject, String> {
             }),
             ..Inject::default()
         }),
-        AuthSchemeKind::NoAuth => Ok(Inject::default()),
+        // OAUTH1 signs the finished request instead.
+        AuthSchemeKind::NoAuth | AuthSchemeKind::Oauth1 => Ok(Inject::default()),
+        AuthSchemeKind::BasicWithJwt
+        | AuthSchemeKind::GoogleServiceAccount
+        | AuthSchemeKind::ServiceAccount
+        | AuthSchemeKind::CalcomAuth => Ok(header("Bearer {{ cred.access_token }}")),
+        AuthSchemeKind::BillcomAuth => Ok(Inject {
+            headers: BTreeMap::from([
+                ("devKey".to_owned(), "{{ cred.devKey }}".to_owned()),
+                ("sessionId".to_owned(), "{{ cred.sessionId }}".to_owned()),
+            ]),
+            ..Inject::default()
+        }),
         AuthSchemeKind::ApiKey => Err("API_KEY needs `inject`: where the key goes".into()),
         other => Err(format!("scheme {} is not supported", other.as_str())),
     }
 }
 
 impl Injected {
-    /// Puts the credentials into a request, in place of anything of the same name.
-    pub fn apply(self, request: &mut OutboundRequest) {
+    /// Puts the credentials into a request, in place of anything of the same name. Segments of the
+    /// path go below `root`, or in front of the path of an address that is not below it.
+    pub fn apply(self, request: &mut OutboundRequest, root: Option<&Url>) {
+        if let Some(path) = &self.path {
+            put_in_path(&mut request.url, path, root);
+        }
         for (name, value) in self.headers {
             request.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
             request.headers.push((name, value));
@@ -217,6 +272,19 @@ impl Injected {
             put_in_body(&mut request.body, self.body);
         }
     }
+}
+
+fn put_in_path(url: &mut Url, path: &str, root: Option<&Url>) {
+    let whole = url.path().to_owned();
+    let prefix = root
+        .filter(|root| same_origin(root, url))
+        .map(|root| root.path().trim_end_matches('/'))
+        .filter(|prefix| {
+            whole.strip_prefix(*prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+        .unwrap_or_default();
+    let rest = whole.strip_prefix(prefix).unwrap_or(&whole);
+    url.set_path(&format!("{prefix}{}{rest}", path.trim_end_matches('/')));
 }
 
 fn put_in_body(body: &mut OutboundBody, keys: Vec<(String, String)>) {
@@ -241,5 +309,74 @@ fn put_in_body(body: &mut OutboundBody, keys: Vec<(String, String)>) {
         }
         // A list or a scalar has no place for a key; the provider will say that it is missing.
         OutboundBody::Json(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn injection(yaml: &str) -> Injection {
+        Injection::compile(&serde_saphyr::from_str(yaml).unwrap()).unwrap()
+    }
+
+    fn put(injection: &Injection, cred: Value, url: &str, root: &str) -> Result<String, String> {
+        let cred = cred.as_object().unwrap().clone();
+        let mut request = OutboundRequest {
+            method: axum::http::Method::GET,
+            url: Url::parse(url).unwrap(),
+            headers: Vec::new(),
+            body: OutboundBody::Empty,
+            timeout: None,
+        };
+        let root = Url::parse(root).unwrap();
+        injection.render(&cred, &Map::new())?.apply(&mut request, Some(&root));
+        Ok(request.url.into())
+    }
+
+    #[test]
+    fn a_key_in_the_path_stands_below_the_root_and_stays_one_segment() {
+        let bot = injection("{scheme: API_KEY, inject: {path: '/bot{cred.api_key}'}}");
+        let root = "https://api.example.com/v1";
+        let with = |key: &str, url: &str| put(&bot, json!({"api_key": key}), url, root);
+        assert_eq!(
+            with("12:aB-c_d", "https://api.example.com/v1/send?q=1").unwrap(),
+            "https://api.example.com/v1/bot12:aB-c_d/send?q=1"
+        );
+        assert_eq!(with("k", "https://api.example.com/v1").unwrap(), format!("{root}/botk"));
+        // Elsewhere there is no root to stand below.
+        assert_eq!(
+            with("k", "https://api.example.com/v10/x").unwrap(),
+            "https://api.example.com/botk/v10/x"
+        );
+        assert_eq!(with("k", "https://up.example.com/x").unwrap(), "https://up.example.com/botk/x");
+        assert_eq!(
+            with("é k", "https://api.example.com/v1/x").unwrap(),
+            format!("{root}/bot%C3%A9%20k/x")
+        );
+        for evil in ["", "a/b", "../x", "a%2fb", "a?b", "a#b", "a\\b", "a\r\nb"] {
+            assert!(with(evil, "https://api.example.com/v1/x").is_err(), "{evil:?}");
+        }
+        let alone = injection("{scheme: API_KEY, inject: {path: '/{cred.api_key}'}}");
+        for evil in [".", ".."] {
+            let cred = json!({"api_key": evil});
+            assert!(put(&alone, cred, "https://api.example.com/v1/x", root).is_err(), "{evil}");
+        }
+    }
+
+    #[test]
+    fn several_keys_go_to_several_places() {
+        let both = injection(
+            "{scheme: API_KEY, inject: {headers: {X-App: '{{ cred.app_key }}',
+              Authorization: 'Token {{ cred.api_key }}'}, query: {key: '{{ cred.api_key }}'}}}",
+        );
+        let cred = json!({"api_key": "k 1", "app_key": "a"}).as_object().unwrap().clone();
+        let injected = both.render(&cred, &Map::new()).unwrap();
+        let header =
+            |name: &str| injected.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+        assert_eq!(header("X-App"), Some("a"));
+        assert_eq!(header("Authorization"), Some("Token k 1"));
+        assert_eq!(injected.query, [("key".to_owned(), "k 1".to_owned())]);
     }
 }

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::hosts::{Base, Hosts};
 use super::inject::Injection;
+use super::login::{self, Login};
 use super::model::{self, ToolkitFile, ToolsFile};
 use super::schema::{self, Reader};
 use super::source::{self, Source, SourceFile};
@@ -121,11 +122,17 @@ fn toolkit(
     let mut file = file?;
     let provider = providers.get(&file.slug);
     let before = problems.len();
+    for scheme in &mut file.auth {
+        if let Err(problem) = login::imply(scheme) {
+            problems.push(format!("{}:1:1: auth: {problem}", main.label));
+        }
+    }
     check::toolkit(folder, main, &file, problems);
     for (part, tool) in &tools {
         check::tool(part, &file, tool, problems);
     }
     overridden(&mut file, provider);
+    overridden_oauth1(&mut file, provider);
     let mut compiled = Vec::with_capacity(tools.len());
     for (part, def) in tools {
         match tool(def, &file, provider) {
@@ -174,6 +181,23 @@ fn overridden(file: &mut ToolkitFile, provider: Option<&Provider>) {
     }
 }
 
+/// The same for OAuth 1.0a: the operator's token endpoint stands for the first leg's and the last
+/// leg's, which differ in their last segment.
+fn overridden_oauth1(file: &mut ToolkitFile, provider: Option<&Provider>) {
+    let Some(provider) = provider else { return };
+    for oauth1 in file.auth.iter_mut().filter_map(|scheme| scheme.oauth1.as_mut()) {
+        if let Some(url) = &provider.authorize_url {
+            oauth1.authorize.url.clone_from(url);
+        }
+        if let Some(url) = &provider.token_url {
+            for endpoint in [&mut oauth1.request, &mut oauth1.access] {
+                let last = endpoint.url.rsplit('/').next().unwrap_or_default();
+                endpoint.url = format!("{}/{last}", url.trim_end_matches('/'));
+            }
+        }
+    }
+}
+
 fn parts(
     file: ToolkitFile,
     provider: Option<&Provider>,
@@ -196,10 +220,18 @@ fn parts(
             Err(e) => keep(format!("auth {}: {e}", scheme.scheme.as_str())),
         }
     }
+    let mut logins = Vec::new();
+    for scheme in &file.auth {
+        let Some(def) = &scheme.login else { continue };
+        match Login::compile(def, provider) {
+            Ok(login) => logins.push((scheme.scheme, login)),
+            Err(e) => keep(format!("auth {}: {e}", scheme.scheme.as_str())),
+        }
+    }
     match base {
         Ok(base) if problems.is_empty() => {
             let hosts = Hosts::new(&file, provider);
-            Ok(Toolkit { tools, base, hosts, headers, injections, file })
+            Ok(Toolkit { tools, base, hosts, headers, injections, logins, file })
         }
         _ => Err(problems),
     }

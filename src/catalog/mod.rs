@@ -14,6 +14,7 @@
 //! | `endpoint` | OAuth endpoints and parameters made of fields |
 //! | `fields` | the fields of a scheme's forms |
 //! | `inject` | credentials |
+//! | `login` | requests that make a token of stored secrets |
 //! | `version` | which versions resolve |
 
 mod args;
@@ -25,6 +26,7 @@ mod filters;
 mod hosts;
 mod inject;
 mod load;
+mod login;
 mod mime;
 pub mod model;
 mod path;
@@ -49,6 +51,7 @@ use crate::domain::scheme::AuthSchemeKind;
 use model::ResponseRule;
 
 pub use inject::{Injected, Injection};
+pub use login::{LoggedIn, Login, LoginScope, StepRule, Unsigned};
 pub use plan::Step;
 
 /// Everything that was loaded; never changes while the server runs.
@@ -70,6 +73,7 @@ pub struct Toolkit {
     hosts: hosts::Hosts,
     headers: Vec<(String, template::Text)>,
     injections: Vec<(AuthSchemeKind, Injection)>,
+    logins: Vec<(AuthSchemeKind, Login)>,
 }
 
 /// A tool with its schemas and templates compiled.
@@ -177,6 +181,11 @@ impl Toolkit {
     /// Where the credentials of a scheme go.
     pub fn injection(&self, kind: AuthSchemeKind) -> Option<&Injection> {
         self.injections.iter().find(|(known, _)| *known == kind).map(|(_, injection)| injection)
+    }
+
+    /// How a scheme makes a token of stored secrets.
+    pub fn login(&self, kind: AuthSchemeKind) -> Option<&Login> {
+        self.logins.iter().find(|(known, _)| *known == kind).map(|(_, login)| login)
     }
 
     /// Root of requests for a connection with these fields, on an allowed host.

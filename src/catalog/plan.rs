@@ -219,7 +219,7 @@ pub(super) fn place(request: &model::Request, name: &str, param: &Param) -> Loca
     }
 }
 
-fn method(method: model::Method) -> Method {
+pub(super) fn method(method: model::Method) -> Method {
     match method {
         model::Method::Get => Method::GET,
         model::Method::Post => Method::POST,

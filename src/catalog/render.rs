@@ -199,7 +199,7 @@ fn body(
     }
 }
 
-fn encoded(kind: BodyKind, value: Value) -> OutboundBody {
+pub(super) fn encoded(kind: BodyKind, value: Value) -> OutboundBody {
     let pairs = |value: &Value| {
         let mut pairs = Vec::new();
         if let Value::Object(fields) = value {

@@ -68,6 +68,15 @@ impl<'a> Names<'a> {
         Self::of_roots(vec![("conn", conn)])
     }
 
+    /// For logins.
+    pub fn of_login(
+        cred: &'a Map<String, Value>,
+        conn: &'a Map<String, Value>,
+        values: &'a Map<String, Value>,
+    ) -> Self {
+        Self { steps: Some(values), ..Self::of_roots(vec![("cred", cred), ("conn", conn)]) }
+    }
+
     /// For the places of credentials.
     pub fn of_roots(roots: Vec<(&'a str, &'a Map<String, Value>)>) -> Self {
         Self {

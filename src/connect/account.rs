@@ -8,7 +8,7 @@ use super::activate::{Denied, activate};
 use super::{fields, scheme, toolkit};
 use crate::app::{App, AppState};
 use crate::catalog::fields::connect_fields;
-use crate::credentials::Provider;
+use crate::credentials::{Provider, TOKEN_FIELDS};
 use crate::db;
 use crate::db::account::Filter;
 use crate::db::notify::Changed;
@@ -215,6 +215,12 @@ pub async fn set_credentials(
         let stored = fields::stored_name(account.scheme, &field.name);
         if !val.contains_key(stored) && fields::given(scheme, &field, val) {
             given.remove(stored);
+        }
+    }
+    // The old token is not one of the new credentials.
+    for name in fields::token_name(scheme).into_iter().chain(TOKEN_FIELDS) {
+        if scheme.login.is_some() && !val.contains_key(name) {
+            given.remove(name);
         }
     }
     let mut next = account.clone();

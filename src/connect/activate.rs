@@ -7,10 +7,16 @@
 
 use std::time::Duration;
 
+use super::account::commit;
+use super::fields::token_name;
+use super::{scheme, toolkit};
 use crate::app::App;
-use crate::credentials::TOKEN_FIELDS;
+use crate::credentials::login::{self, Login};
+use crate::credentials::{TOKEN_FIELDS, TokenFailure};
+use crate::db;
 use crate::domain::connection::{Account, AuthConfig};
 use crate::domain::status::AccountStatus;
+use crate::domain::time::now;
 use crate::error::{Error, Result, codes};
 
 /// Why an account does not become ACTIVE.
@@ -63,9 +69,48 @@ pub async fn activate(
     config: &AuthConfig,
     mut account: Account,
 ) -> Result<Result<Account, Denied>> {
-    let _ = (app, config);
+    let toolkit = toolkit(app, &account.toolkit_slug)?;
+    let imported = login::has_token(toolkit, account.scheme, &account.state.0);
+    if let (false, Some(login)) =
+        (imported, Login::of(toolkit, account.scheme, Some(config), &account.state))
+    {
+        match login.run(&app.net).await {
+            Ok(tokens) => {
+                account.token_expires_at = tokens.write(&mut account.state, now());
+            }
+            Err(TokenFailure::Over(why) | TokenFailure::Refused(why)) => {
+                let name = &toolkit.file.name;
+                return Ok(Err(Denied::Refused(format!(
+                    "{name} did not accept the credentials: {why}"
+                ))));
+            }
+            Err(TokenFailure::Unavailable { why, retry_after, .. }) => {
+                return Ok(Err(Denied::Unavailable { why, retry_after }));
+            }
+        }
+    }
     settle(&mut account);
     Ok(Ok(account))
+}
+
+/// Logs an existing account in again with what it holds, so that one that lapsed is ACTIVE again.
+///
+/// # Errors
+/// 400 when the provider does not accept the credentials, 503 when it could not be asked.
+pub async fn again(app: &App, config: &AuthConfig, account: &Account) -> Result<Account> {
+    let scheme = scheme(toolkit(app, &account.toolkit_slug)?, account.scheme)?;
+    let mut next = account.clone();
+    for name in token_name(scheme).into_iter().chain(TOKEN_FIELDS) {
+        next.state.0.remove(name);
+    }
+    let next = activate(app, config, next).await?.map_err(Denied::into_error)?;
+    let row = app.vault.seal_account(&next).await?;
+    let mut tx = app.db.begin().await?;
+    if !db::account::update_state(&mut *tx, &row, account.state_version).await? {
+        return Err(Error::bad_request("The connected account changed meanwhile").fix("Retry"));
+    }
+    commit(app, tx, &next).await?;
+    Ok(next)
 }
 
 /// Puts an account that [`activate`] made of `before` over the state that the row has by now:

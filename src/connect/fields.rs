@@ -84,11 +84,19 @@ pub fn collect(
     inherited: &SecretMap,
 ) -> Result<Map<String, Value>, Vec<Problem>> {
     let kind = scheme.scheme;
+    // What a login would be made with is not needed where its token is at hand.
+    let imported = has_token(scheme, given);
     let mut state = Map::new();
     let mut problems = Vec::new();
     for field in connect_fields(scheme) {
         let known = names(kind, &field);
-        let value = known.iter().filter_map(|n| given.get(*n)).find_map(text);
+        let mut value = known.iter().filter_map(|n| given.get(*n)).find_map(text);
+        // A key file that was sent as the object that it is.
+        if let (None, true, Some(object)) =
+            (&value, field.multiline, given.get(&field.name).filter(|v| v.is_object()))
+        {
+            value = Some(object.to_string());
+        }
         let value = value.map(|v| tidy(&field, v)).filter(|v| !v.is_empty());
         let stored = stored_name(kind, &field.name);
         let has_inherited = known.iter().any(|n| inherited.0.contains_key(*n));
@@ -98,6 +106,7 @@ pub fn collect(
             None => match (&field.default, field.required) {
                 (Some(default), _) => default.clone(),
                 (None, false) => continue,
+                (None, true) if imported => continue,
                 (None, true) => {
                     problems.push(Problem { name: field.name, text: REQUIRED.to_owned() });
                     continue;
@@ -112,6 +121,16 @@ pub fn collect(
         }
     }
     if problems.is_empty() { Ok(state) } else { Err(problems) }
+}
+
+/// Name under which the token of a scheme that logs in is kept.
+pub fn token_name(scheme: &AuthScheme) -> Option<&str> {
+    let login = scheme.login.as_ref()?;
+    Some(login.token.name.as_deref().unwrap_or("access_token"))
+}
+
+fn has_token(scheme: &AuthScheme, given: &Map<String, Value>) -> bool {
+    token_name(scheme).and_then(|name| given.get(name)).and_then(text).is_some()
 }
 
 fn text(value: &Value) -> Option<String> {
@@ -138,7 +157,8 @@ fn wrong(field: &FieldSpec, value: &str) -> Option<String> {
     if value.len() > MAX_VALUE {
         return Some("is too long".to_owned());
     }
-    if value.chars().any(char::is_control) {
+    let of_lines = |c: char| field.multiline && matches!(c, '\n' | '\r' | '\t');
+    if value.chars().any(|c| c.is_control() && !of_lines(c)) {
         return Some("must be one line without control characters".to_owned());
     }
     if !field.choices.is_empty() && !field.choices.iter().any(|c| c == value) {

@@ -62,7 +62,12 @@ fn is_plain(scheme: Option<&AuthScheme>, name: &str) -> bool {
     match declared {
         Some(field) => !field.secret,
         None => {
-            let mut captured = scheme.oauth2.iter().flat_map(|o| o.captured());
+            let mut captured = scheme
+                .oauth2
+                .iter()
+                .flat_map(|o| o.captured())
+                .chain(scheme.oauth1.iter().flat_map(|o| o.capture.keys()))
+                .chain(scheme.login.iter().flat_map(|l| l.token.capture.keys()));
             PLAIN.contains(&name) || captured.any(|c| c == name)
         }
     }

@@ -37,6 +37,7 @@ pub fn toolkit<'a>(app: &'a App, slug: &str) -> Result<&'a Arc<Toolkit>> {
 /// # Errors
 /// 400 that names the schemes there are.
 pub fn scheme(toolkit: &Toolkit, kind: AuthSchemeKind) -> Result<&AuthScheme> {
+    implemented(kind)?;
     toolkit.file.auth.iter().find(|s| s.scheme == kind).ok_or_else(|| {
         let known: Vec<&str> = toolkit.file.auth.iter().map(|s| s.scheme.as_str()).collect();
         Error::new(
@@ -45,6 +46,20 @@ pub fn scheme(toolkit: &Toolkit, kind: AuthSchemeKind) -> Result<&AuthScheme> {
         )
         .fix(format!("Use one of: {}", known.join(", ")))
     })
+}
+
+/// Refuses a scheme that this server does not have for any toolkit.
+///
+/// # Errors
+/// 501 for SAML.
+pub fn implemented(kind: AuthSchemeKind) -> Result<()> {
+    if kind != AuthSchemeKind::Saml {
+        return Ok(());
+    }
+    Err(Error::new(codes::NOT_IMPLEMENTED, "This server does not connect accounts by SAML").fix(
+        "Use another scheme of the toolkit; GET /api/v3/toolkits/{slug} lists them in \
+         auth_config_details",
+    ))
 }
 
 /// An auth config of the project.

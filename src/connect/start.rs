@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::account::{commit, get};
 use super::activate::{Denied, activate};
-use super::{callback_url, fields, scheme, ticket, toolkit, usable_config};
+use super::{callback_url, fields, implemented, scheme, ticket, toolkit, usable_config};
 use crate::app::App;
 use crate::catalog::fields::connect_fields;
 use crate::catalog::model::AuthScheme;
@@ -125,6 +125,7 @@ pub async fn initiate(app: &App, project: &Project, attempt: Attempt) -> Result<
     if let Some(kind) = attempt.given.as_ref().and_then(|g| g.scheme)
         && kind != config.scheme
     {
+        implemented(kind)?;
         let problem = format!(
             "connection.state.authScheme: is {}, but the auth config connects by {}",
             kind.as_str(),
@@ -208,7 +209,8 @@ pub(super) fn fill(
             .and_then(|s| TimeDelta::try_seconds(s.min(1e9) as i64))
             .and_then(|d| now().checked_add_signed(d));
     } else {
-        for name in TOKEN_FIELDS {
+        let token = fields::token_name(scheme);
+        for name in TOKEN_FIELDS.into_iter().filter(|name| token != Some(name)) {
             if !known.iter().any(|n| n == name) {
                 state.remove(name);
             }

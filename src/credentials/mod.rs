@@ -1,6 +1,8 @@
 //! How credentials are obtained and kept: authorize URLs, code exchange, logins, refresh,
 //! revocation. One folder or file per protocol; what is common to all stands beside them.
 
+mod jwt;
+pub mod login;
 pub mod oauth2;
 mod refresh;
 mod renew;

@@ -3,6 +3,7 @@
 
 use serde_json::Map;
 
+use super::login::Login;
 use super::oauth2::{Provider, TokenFailure, TokenSet};
 use crate::catalog::Toolkit;
 use crate::config::Config;
@@ -19,6 +20,8 @@ pub const TOKEN_FIELDS: [&str; 6] =
 pub enum Means<'a> {
     /// By its OAuth 2.0 refresh token.
     RefreshToken(Box<Provider<'a>>, String),
+    /// By logging in again with what the person gave.
+    Login(Box<Login<'a>>),
     /// Not at all: only the person can connect again.
     Nothing,
 }
@@ -46,7 +49,8 @@ impl<'a> Means<'a> {
                     _ => Self::Nothing,
                 })
             }
-            _ => Ok(Self::Nothing),
+            kind => Ok(Login::of(toolkit, kind, Some(auth_config), &account.state)
+                .map_or(Self::Nothing, |login| Self::Login(Box::new(login)))),
         }
     }
 
@@ -57,6 +61,7 @@ impl<'a> Means<'a> {
     pub async fn renew(&self, net: &Client) -> std::result::Result<TokenSet, TokenFailure> {
         match self {
             Self::RefreshToken(provider, token) => provider.refresh(net, token).await,
+            Self::Login(login) => login.run(net).await,
             Self::Nothing => {
                 Err(TokenFailure::Refused("there is nothing to get new tokens with".into()))
             }

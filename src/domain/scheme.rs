@@ -4,7 +4,18 @@ use serde::{Deserialize, Serialize};
 
 /// How a toolkit authenticates; the API's own spelling.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    sqlx::Type,
+    utoipa::ToSchema,
 )]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[sqlx(type_name = "text", rename_all = "SCREAMING_SNAKE_CASE")]
@@ -64,6 +75,18 @@ impl AuthSchemeKind {
             Self::Oauth2
                 | Self::DcrOauth
                 | Self::BasicWithJwt
+                | Self::GoogleServiceAccount
+                | Self::ServiceAccount
+                | Self::BillcomAuth
+                | Self::CalcomAuth
+        )
+    }
+
+    /// Whether a token is made of the connection's fields by a login.
+    pub fn logs_in(self) -> bool {
+        matches!(
+            self,
+            Self::BasicWithJwt
                 | Self::GoogleServiceAccount
                 | Self::ServiceAccount
                 | Self::BillcomAuth

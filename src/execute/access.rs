@@ -184,6 +184,12 @@ pub(super) fn custom(toolkit: &Toolkit, data: CustomConnectionData) -> Result<Ac
             format!("custom_connection_data is for another toolkit than {slug}"),
         ));
     }
+    if data.auth_scheme == AuthSchemeKind::Saml {
+        let message = "This server does not connect accounts by SAML";
+        return Err(
+            Error::new(codes::NOT_IMPLEMENTED, message).fix("Use another scheme of the toolkit")
+        );
+    }
     let Some(scheme) = scheme(toolkit, data.auth_scheme) else {
         let known: Vec<&str> = toolkit.file.auth.iter().map(|s| s.scheme.as_str()).collect();
         return Err(Error::new(
@@ -301,7 +307,7 @@ impl Access {
 fn sounds_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name != "token_type"
-        && ["token", "secret", "key", "password", "credential", "private", "encoded"]
+        && ["token", "secret", "key", "password", "credential", "private", "encoded", "session"]
             .iter()
             .any(|word| name.contains(word))
 }
@@ -346,7 +352,12 @@ fn connection(scheme: &AuthScheme, cred: &Map<String, Value>) -> Map<String, Val
             conn.insert(field.name.clone(), value);
         }
     }
-    let captured = scheme.oauth2.iter().flat_map(|o| o.captured());
+    let captured = scheme
+        .oauth2
+        .iter()
+        .flat_map(|o| o.captured())
+        .chain(scheme.oauth1.iter().flat_map(|o| o.capture.keys()))
+        .chain(scheme.login.iter().flat_map(|l| l.token.capture.keys()));
     for name in captured.filter(|name| !SECRET.contains(&name.as_str())) {
         if let Some(value) = cred.get(name) {
             conn.insert(name.clone(), value.clone());

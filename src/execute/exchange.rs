@@ -4,16 +4,19 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use super::access::Access;
 use super::redact::Secrets;
 use super::types::CustomAuthParams;
 use crate::app::App;
 use crate::catalog::Toolkit;
-use crate::credentials;
-use crate::domain::connection::Account;
+use crate::credentials::login::{self, Login};
+use crate::credentials::{self, TokenFailure};
+use crate::domain::connection::{Account, SecretMap};
 use crate::domain::outbound::{OutboundRequest, OutboundResponse};
+use crate::domain::scheme::AuthSchemeKind;
+use crate::domain::time::now;
 use crate::error::{Error, Result, codes};
 use crate::net::{CredentialNames, NetError};
 
@@ -50,10 +53,14 @@ impl<'a> Exchange<'a> {
         params: Option<&'a CustomAuthParams>,
     ) -> Result<Self> {
         let access = match &access {
-            Access::Account(account, _) if account.scheme.redirects() => {
+            Access::Account(account, _) if account.scheme.renews() => {
                 let fresh = credentials::fresh(app, account.clone(), None).await?;
                 access.renewed(fresh).unwrap_or(access)
             }
+            Access::Custom(kind, state) => match logged_in(app, toolkit, *kind, state).await? {
+                Some(state) => Access::Custom(*kind, state),
+                None => access,
+            },
             _ => access,
         };
         let mut secrets = Secrets::default();
@@ -164,7 +171,8 @@ impl<'a> Exchange<'a> {
             })?;
             names.headers.extend(injected.headers.iter().map(|(name, _)| name.clone()));
             names.query.extend(injected.query.iter().map(|(name, _)| name.clone()));
-            injected.apply(request);
+            let root = self.toolkit.base_url(&fields.conn).ok();
+            injected.apply(request, root.as_ref());
         }
         if let Some(params) = self.params {
             let base = self.toolkit.base_url(&Map::new());
@@ -185,10 +193,42 @@ impl<'a> Exchange<'a> {
 fn renewable(access: &Access) -> Option<Arc<Account>> {
     match access {
         Access::Account(account, _)
-            if account.scheme.redirects() && account.state.text("refresh_token").is_some() =>
+            if account.scheme.logs_in()
+                || (account.scheme.renews() && account.state.text("refresh_token").is_some()) =>
         {
             Some(account.clone())
         }
         _ => None,
+    }
+}
+
+/// The caller's own credentials with the token that a login makes of them. Nothing is kept of it.
+async fn logged_in(
+    app: &App,
+    toolkit: &Toolkit,
+    kind: AuthSchemeKind,
+    state: &Map<String, Value>,
+) -> Result<Option<Map<String, Value>>> {
+    if login::has_token(toolkit, kind, state) {
+        return Ok(None);
+    }
+    let mut state = SecretMap(state.clone());
+    let Some(login) = Login::of(toolkit, kind, None, &state) else { return Ok(None) };
+    let name = &toolkit.file.name;
+    match login.run(&app.net).await {
+        Ok(tokens) => {
+            tokens.write(&mut state, now());
+            Ok(Some(state.0))
+        }
+        Err(TokenFailure::Over(why) | TokenFailure::Refused(why)) => Err(Error::new(
+            codes::CREDENTIALS_REFUSED,
+            format!("{name} did not accept the credentials: {why}"),
+        )
+        .fix("Correct custom_connection_data")),
+        Err(TokenFailure::Unavailable { why, .. }) => Err(Error::new(
+            codes::PROVIDER_UNAVAILABLE,
+            format!("There is no token for {name}, because {why}"),
+        )
+        .fix("Retry in a few seconds")),
     }
 }

@@ -2,11 +2,14 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use url::form_urlencoded;
 
 /// What takes the place of a secret.
 const MARK: &str = "[REDACTED]";
+/// What RFC 3986 leaves as it is.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Shorter values are not looked for: they would turn up by chance.
 const SHORTEST: usize = 6;
 
@@ -27,9 +30,13 @@ impl Secrets {
         }
         let json = Value::from(secret).to_string();
         let json = json[1..json.len() - 1].to_owned();
+        // In a path a blank is not a plus, and a colon may stand as it is.
+        let path = utf8_percent_encode(secret, UNRESERVED).to_string();
         let forms = [
             json.replace('/', "\\/"),
             json,
+            path.replace("%3A", ":"),
+            path,
             form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
         ];
         for form in forms {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::OAuth2;
+use super::{Login, OAuth1, OAuth2};
 use crate::domain::scheme::AuthSchemeKind;
 
 /// One entry of `auth`.
@@ -36,6 +36,12 @@ pub struct AuthScheme {
     /// OAuth 2.0 parameters; required for OAUTH2, refused elsewhere.
     #[serde(default)]
     pub oauth2: Option<OAuth2>,
+    /// OAuth 1.0a parameters; required for OAUTH1, refused elsewhere.
+    #[serde(default)]
+    pub oauth1: Option<OAuth1>,
+    /// How a token is made of the fields, for the schemes that do so; some imply one.
+    #[serde(default)]
+    pub login: Option<Login>,
 }
 
 /// A field of a form: creation of an auth config, or of a connection.
@@ -56,6 +62,9 @@ pub struct Field {
     /// Whether the value is a secret: sealed, masked, a password input.
     #[serde(default)]
     pub secret: bool,
+    /// Whether the value may have several lines (a PEM key).
+    #[serde(default)]
+    pub multiline: bool,
     /// Value used when the field is left empty.
     #[serde(default)]
     pub default: Option<String>,
@@ -90,6 +99,10 @@ pub struct Inject {
     /// Top-level key of a JSON or form body to template.
     #[serde(default)]
     pub body: BTreeMap<String, String>,
+    /// Path segments between the root of the API and the path of the request, such as
+    /// `/bot{{ cred.token }}`; a value is one segment, or a part of one.
+    #[serde(default)]
+    pub path: Option<String>,
     /// HTTP basic authentication.
     #[serde(default)]
     pub basic: Option<Basic>,

@@ -6,12 +6,16 @@
 //! machine-readable one is `config/toolkit.schema.json`.
 
 mod auth;
+mod login;
+mod oauth1;
 mod oauth2;
 mod param;
 mod tool;
 mod toolkit;
 
 pub use auth::*;
+pub use login::*;
+pub use oauth1::*;
 pub use oauth2::*;
 pub use param::*;
 pub use tool::*;

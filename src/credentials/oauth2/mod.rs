@@ -7,4 +7,5 @@ mod token;
 pub use provider::{
     Authorization, CALLBACK_PATH, Provider, default_redirect_uri, managed_unavailable,
 };
+pub(super) use token::clean;
 pub use token::{TokenFailure, TokenSet};

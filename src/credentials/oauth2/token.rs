@@ -47,6 +47,23 @@ impl fmt::Debug for TokenSet {
 }
 
 impl TokenSet {
+    /// A token that was made of stored secrets, with what else the answers held.
+    pub(in crate::credentials) fn made(
+        access_token: String,
+        expires_in: Option<u64>,
+        kept: Map<String, Value>,
+    ) -> Self {
+        Self {
+            access_token,
+            refresh_token: None,
+            token_type: None,
+            expires_in,
+            scope: None,
+            id_token: None,
+            kept,
+        }
+    }
+
     /// Writes the tokens into a connection's state; returns when the access token ends. A
     /// refresh token that the provider did not replace stays.
     pub fn write(&self, state: &mut SecretMap, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
@@ -402,7 +419,7 @@ fn failure(
 }
 
 /// A provider's text for a person: one line, short, without any secret that was sent.
-pub(super) fn clean(text: &str, secrets: &[Option<&str>]) -> String {
+pub(in crate::credentials) fn clean(text: &str, secrets: &[Option<&str>]) -> String {
     let mut text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     for secret in secrets.iter().flatten().filter(|s| s.len() >= 4) {
         text = text.replace(secret, "[secret]");

@@ -50,7 +50,30 @@ auth:
       user_scopes: [c]
       available_scopes: [a, b]
   - scheme: API_KEY
-    inject: {headers: {A: b}, query: {c: d}, body: {e: f}, basic: {username: u, password: p}}
+    inject: {headers: {A: b}, query: {c: d}, body: {e: f}, path: "/k", basic: {username: u, password: p}}
+  - scheme: OAUTH1
+    connect_fields: [{name: pem, multiline: true}]
+    oauth1:
+      request: {url: "https://example.com/r", params: {a: b}}
+      authorize: {url: "https://example.com/a", params: {c: d}}
+      access: {url: "https://example.com/t", params: {e: f}}
+      signature: HMAC-SHA1
+      realm: r
+      capture: {a: b}
+  - scheme: SERVICE_ACCOUNT
+    login:
+      assertion: {alg: ES256, key: k, key_encoding: hex, key_id: i, headers: {a: b}, claims: {c: {d: [e]}}, ttl_s: 1,
+                  backdate_s: 2}
+      steps:
+        - id: a
+          request: {method: PUT, url: "https://example.com", path: /b, headers: {c: d}, query: {e: f}, form: {g: h},
+                    json: {i: j}, raw: {content_type: text/xml, text: a}, basic: {username: u, password: p}}
+          ok: /ok
+          fail_if: /errors
+          error: [/message]
+      token: {value: v, name: sid, expires_in: e, expires_at: a, expires_default_s: 5, capture: {c: d}}
+      scopes: [a]
+      available_scopes: [a, b]
 "#;
 
 const TOOLS: &str = r#"

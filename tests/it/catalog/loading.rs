@@ -331,7 +331,7 @@ fn credentials_go_where_the_definition_says() {
     assert_eq!(request.headers, [("X-Site".to_owned(), "acme".to_owned())]);
     let injection = toolkit.injection(AuthSchemeKind::ApiKey).unwrap();
     let cred = json!({"api_key": "s3cret"}).as_object().unwrap().clone();
-    injection.render(&cred, &conn("acme")).unwrap().apply(&mut request);
+    injection.render(&cred, &conn("acme")).unwrap().apply(&mut request, None);
     assert!(request.headers.contains(&("Authorization".to_owned(), "Key s3cret".to_owned())));
     assert!(request.url.as_str().ends_with("?q=x%26k%3D1&k=s3cret"));
     let problem = injection.render(&Map::new(), &conn("acme")).unwrap_err();

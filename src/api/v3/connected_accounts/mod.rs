@@ -18,12 +18,11 @@ use crate::api::auth::ProjectKey;
 use crate::api::errors::CommonErrors;
 use crate::api::extract::{Json, OptionalJson, Path, Query, page, query};
 use crate::app::AppState;
-use crate::connect::{account, find_config, start};
+use crate::connect::{account, activate, find_config, start, usable_config};
 use crate::credentials;
 use crate::db::account::Filter;
 use crate::domain::id::{AccountId, uuid_of};
 use crate::domain::page::Page;
-use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::status::AccountStatus;
 use crate::domain::time::iso;
 use crate::error::{Error, Result};
@@ -343,7 +342,20 @@ async fn refresh(
     let account = account::get(&app, project, &id).await?;
     let answer =
         |status, redirect_url| Ok(Json(Refreshed { id: id.to_string(), status, redirect_url }));
-    if account.scheme != AuthSchemeKind::Oauth2 {
+    if account.scheme.logs_in() {
+        let account = match account.status {
+            AccountStatus::Active => {
+                credentials::refresh_now(&app, Arc::new(account)).await?.status
+            }
+            AccountStatus::Expired | AccountStatus::Failed => {
+                let config = usable_config(&app, project, &account.auth_config_id).await?;
+                activate::again(&app, &config, &account).await?.status
+            }
+            status => status,
+        };
+        return answer(account, None);
+    }
+    if !account.scheme.redirects() {
         return answer(account.status, None);
     }
     let has_token = account.state.text("refresh_token").is_some_and(|t| !t.is_empty());

@@ -12,7 +12,7 @@ use super::fields::token_name;
 use super::{scheme, toolkit};
 use crate::app::App;
 use crate::credentials::login::{self, Login};
-use crate::credentials::{TOKEN_FIELDS, TokenFailure};
+use crate::credentials::{self, TOKEN_FIELDS, TokenFailure};
 use crate::db;
 use crate::domain::connection::{Account, AuthConfig};
 use crate::domain::status::AccountStatus;
@@ -34,6 +34,18 @@ pub enum Denied {
 }
 
 impl Denied {
+    /// Why a provider gave no token.
+    pub fn by(provider: &str, failure: TokenFailure) -> Self {
+        match failure {
+            TokenFailure::Over(why) | TokenFailure::Refused(why) => {
+                Self::Refused(format!("{provider} did not accept the credentials: {why}"))
+            }
+            TokenFailure::Unavailable { why, retry_after, .. } => {
+                Self::Unavailable { why, retry_after }
+            }
+        }
+    }
+
     /// For a person, on a page or as a `status_reason`.
     pub fn text(&self) -> String {
         match self {
@@ -78,17 +90,10 @@ pub async fn activate(
             Ok(tokens) => {
                 account.token_expires_at = tokens.write(&mut account.state, now());
             }
-            Err(TokenFailure::Over(why) | TokenFailure::Refused(why)) => {
-                let name = &toolkit.file.name;
-                return Ok(Err(Denied::Refused(format!(
-                    "{name} did not accept the credentials: {why}"
-                ))));
-            }
-            Err(TokenFailure::Unavailable { why, retry_after, .. }) => {
-                return Ok(Err(Denied::Unavailable { why, retry_after }));
-            }
+            Err(failure) => return Ok(Err(Denied::by(&toolkit.file.name, failure))),
         }
     }
+    account.refresh = credentials::begin(app, &account);
     settle(&mut account);
     Ok(Ok(account))
 }
@@ -125,6 +130,7 @@ pub fn put_over(ready: &Account, before: &Account, next: &mut Account) {
         }
     }
     next.token_expires_at = ready.token_expires_at;
+    next.refresh = ready.refresh.clone();
     settle(next);
 }
 

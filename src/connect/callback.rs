@@ -1,7 +1,5 @@
 //! The browser comes back from the provider.
 
-use std::sync::Arc;
-
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -9,9 +7,10 @@ use super::account::{changed, unknown};
 use super::activate::{activate, put_over};
 use super::{callback_url, find_config, ticket, toolkit};
 use crate::app::App;
-use crate::credentials::{Provider, TOKEN_FIELDS, TokenSet, inherited};
+use crate::credentials::{Provider, TOKEN_FIELDS, inherited, oauth1};
 use crate::db;
 use crate::domain::connection::{Account, AuthConfig};
+use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::status::AccountStatus;
 use crate::domain::time::now;
 use crate::error::{Error, Result, codes};
@@ -28,6 +27,12 @@ pub struct Answer {
     pub error: Option<String>,
     /// Its explanation.
     pub error_description: Option<String>,
+    /// The temporary token of OAuth 1.0a.
+    pub oauth_token: Option<String>,
+    /// The proof of consent of OAuth 1.0a.
+    pub oauth_verifier: Option<String>,
+    /// The temporary token of OAuth 1.0a, when the person said no.
+    pub denied: Option<String>,
 }
 
 /// How an attempt ended.
@@ -78,17 +83,22 @@ pub async fn finish(app: &App, answer: Answer) -> Result<Finished> {
         .read_account(&ticket.project_id, &ticket.account_id)
         .await?
         .ok_or_else(|| invalid("the connection was deleted meanwhile"))?;
-    let outcome = match refusal(&answer) {
+    let config = find_config(app, &account.project_id, &account.auth_config_id).await?;
+    let outcome = match refusal(&answer, account.scheme) {
         Some(why) => Err(why),
-        None => tokens(app, &account, &ticket, answer.code.as_deref().unwrap_or_default()).await?,
+        None if !config.is_enabled => Err("The auth config was disabled meanwhile".to_owned()),
+        None if account.scheme == AuthSchemeKind::Oauth1 => {
+            third_leg(app, &account, &config, &ticket, &answer).await?
+        }
+        None => tokens(app, &account, &config, &ticket, &answer).await?,
     };
     match outcome {
-        Ok((tokens, config)) => succeed(app, &account, &config, &tokens).await,
+        Ok(next) => succeed(app, &account, &config, next).await,
         Err(why) => fail(app, &account, &why).await,
     }
 }
 
-fn refusal(answer: &Answer) -> Option<String> {
+fn refusal(answer: &Answer, scheme: AuthSchemeKind) -> Option<String> {
     let short = |text: &str| -> String {
         text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
     };
@@ -101,32 +111,74 @@ fn refusal(answer: &Answer) -> Option<String> {
             _ => format!("The provider refused the authorization ({error}{detail})"),
         });
     }
-    answer
-        .code
+    let proof = if scheme == AuthSchemeKind::Oauth1 {
+        if answer.denied.is_some() {
+            return Some("The person denied access".to_owned());
+        }
+        &answer.oauth_verifier
+    } else {
+        &answer.code
+    };
+    proof
         .as_deref()
         .is_none_or(str::is_empty)
         .then(|| "The provider sent neither a code nor an error".to_owned())
 }
 
+/// The account with the token of OAuth 1.0a.
+async fn third_leg(
+    app: &App,
+    account: &Account,
+    config: &AuthConfig,
+    ticket: &ticket::Ticket,
+    answer: &Answer,
+) -> Result<Result<Account, String>> {
+    let text = |name: &str| ticket.data.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (token, secret) = (text("oauth_token"), text("oauth_token_secret"));
+    // The consent must be to what this attempt asked for, not to somebody else's request.
+    if token.is_empty() || answer.oauth_token.as_deref() != Some(token) {
+        return Ok(Err("The provider sent the token of another request back".to_owned()));
+    }
+    let toolkit = toolkit(app, &account.toolkit_slug)?;
+    let state = inherited(config, &account.state);
+    let provider = oauth1::Provider::of(&app.config, toolkit, config, &state)?;
+    let verifier = answer.oauth_verifier.as_deref().unwrap_or_default();
+    Ok(match provider.finish(&app.net, token, secret, verifier).await {
+        Ok(granted) => {
+            let mut next = account.clone();
+            granted.write(&mut next.state);
+            next.token_expires_at = None;
+            Ok(next)
+        }
+        Err(e) => Err(format!("OAuth callback failed during token exchange: {e}")),
+    })
+}
+
+/// The account with the tokens of OAuth 2.0.
 async fn tokens(
     app: &App,
     account: &Account,
+    config: &AuthConfig,
     ticket: &ticket::Ticket,
-    code: &str,
-) -> Result<Result<(TokenSet, Arc<AuthConfig>), String>> {
-    let config = find_config(app, &account.project_id, &account.auth_config_id).await?;
-    if !config.is_enabled {
-        return Ok(Err("The auth config was disabled meanwhile".to_owned()));
-    }
+    answer: &Answer,
+) -> Result<Result<Account, String>> {
     let toolkit = toolkit(app, &account.toolkit_slug)?;
-    let state = inherited(&config, &account.state);
-    let provider = Provider::of(&app.config, toolkit, &config, &state)?;
+    let state = inherited(config, &account.state);
+    let provider = Provider::of(&app.config, toolkit, config, &state)?;
     let text = |name: &str| ticket.data.get(name).and_then(Value::as_str);
     let redirect_uri = text("redirect_uri").unwrap_or(&provider.redirect_uri);
-    let granted = provider.exchange(&app.net, code, redirect_uri, text("verifier")).await;
-    Ok(granted
-        .map(|tokens| (tokens, config))
-        .map_err(|e| format!("OAuth callback failed during token exchange: {e}")))
+    let code = answer.code.as_deref().unwrap_or_default();
+    Ok(match provider.exchange(&app.net, code, redirect_uri, text("verifier")).await {
+        Ok(tokens) => {
+            let mut next = account.clone();
+            for name in TOKEN_FIELDS {
+                next.state.0.remove(name);
+            }
+            next.token_expires_at = tokens.write(&mut next.state, now());
+            Ok(next)
+        }
+        Err(e) => Err(format!("OAuth callback failed during token exchange: {e}")),
+    })
 }
 
 /// Applies a change to the account, over whatever state it is in by now.
@@ -161,13 +213,8 @@ async fn succeed(
     app: &App,
     account: &Account,
     config: &AuthConfig,
-    tokens: &TokenSet,
+    next: Account,
 ) -> Result<Finished> {
-    let mut next = account.clone();
-    for name in TOKEN_FIELDS {
-        next.state.0.remove(name);
-    }
-    next.token_expires_at = tokens.write(&mut next.state, now());
     let ready = match activate(app, config, next).await? {
         Ok(ready) => ready,
         Err(denied) => return fail(app, account, &denied.text()).await,

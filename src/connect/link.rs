@@ -143,7 +143,10 @@ pub async fn submit(app: &App, link: &Link, form: &BTreeMap<String, String>) -> 
             .fix("If you still need to connect, ask for a new link")
     };
     if link.account.scheme.redirects() {
-        let step = start::authorization(app, &next, &link.config)?;
+        let step = match start::authorization(app, &next, &link.config).await? {
+            Ok(step) => step,
+            Err(denied) => return Ok(Submitted::Denied(denied.text())),
+        };
         let expires_at = next.attempt_expires_at.unwrap_or_else(|| start::deadline(app));
         let row = app.vault.seal_account(&next).await?;
         let mut tx = app.db.begin().await?;

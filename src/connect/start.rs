@@ -9,11 +9,12 @@ use super::{callback_url, fields, implemented, scheme, ticket, toolkit, usable_c
 use crate::app::App;
 use crate::catalog::fields::connect_fields;
 use crate::catalog::model::AuthScheme;
-use crate::credentials::{Provider, TOKEN_FIELDS, inherited};
+use crate::credentials::{Provider, TOKEN_FIELDS, inherited, oauth1};
 use crate::db;
-use crate::domain::connection::{Account, AuthConfig, Project, SecretMap};
+use crate::domain::connection::{Account, AuthConfig, Project, RefreshRecord, SecretMap};
 use crate::domain::id::{AccountId, AuthConfigId};
 use crate::domain::scheme::AuthSchemeKind;
+use crate::domain::secret::ExposeSecret;
 use crate::domain::status::AccountStatus;
 use crate::domain::time::now;
 use crate::error::{Error, Result};
@@ -100,6 +101,7 @@ impl Attempt {
             attempt_expires_at: None,
             callback_url: self.callback_url.clone(),
             flow: flow.to_owned(),
+            refresh: RefreshRecord::default(),
             created_at: at,
             updated_at: at,
         }
@@ -135,7 +137,7 @@ pub async fn initiate(app: &App, project: &Project, attempt: Attempt) -> Result<
     }
     let empty = Map::new();
     let val = attempt.given.as_ref().map_or(&empty, |g| &g.val);
-    if config.scheme.redirects() && !val.contains_key("access_token") {
+    if config.scheme.redirects() && !imports(config.scheme, val) {
         return by_browser(app, account, &config, scheme, val).await;
     }
     // Nothing was sent, but something is needed: the person fills it in on the hosted page.
@@ -166,6 +168,17 @@ pub async fn initiate(app: &App, project: &Project, attempt: Attempt) -> Result<
     Ok(Started { account, redirect_url: None, link_token: None, expires_at: deadline(app) })
 }
 
+/// Whether the caller sends the tokens along that the browser would be asked for.
+fn imports(kind: AuthSchemeKind, val: &Map<String, Value>) -> bool {
+    let begun =
+        matches!(val.get("status").and_then(Value::as_str), Some("INITIALIZING" | "INITIATED"));
+    match kind {
+        // What the documented INITIATED state has under these names is temporary.
+        AuthSchemeKind::Oauth1 => !begun && val.contains_key("oauth_token"),
+        _ => val.contains_key("access_token"),
+    }
+}
+
 /// Reads credentials into an account's state.
 ///
 /// # Errors
@@ -193,6 +206,19 @@ pub(super) fn fill(
         let known = known.iter().any(|n| n == name) || FLOW_FIELDS.contains(&name.as_str());
         if plain && !known && name.len() <= 100 && state.len() < MAX_FIELDS {
             state.insert(name.clone(), value.clone());
+        }
+    }
+    if account.scheme == AuthSchemeKind::Oauth1 {
+        let problems: Vec<String> = ["oauth_token", "oauth_token_secret"]
+            .into_iter()
+            .filter(|name| {
+                let text = val.get(*name).and_then(Value::as_str).unwrap_or_default();
+                text.is_empty() || text.chars().any(char::is_control)
+            })
+            .map(|name| format!("{name}: must be a text on one line"))
+            .collect();
+        if !problems.is_empty() {
+            return Err(Error::invalid("The connection's fields are wrong", problems));
         }
     }
     if account.scheme == AuthSchemeKind::Oauth2 {
@@ -240,7 +266,7 @@ async fn by_browser(
     }
     let expires_at = deadline(app);
     account.attempt_expires_at = Some(expires_at);
-    let step = authorization(app, &account, config)?;
+    let step = authorization(app, &account, config).await?.map_err(Denied::into_error)?;
     account.state.0.insert("redirectUrl".into(), step.url.clone().into());
     let mut tx = app.db.begin().await?;
     db::account::insert(&mut *tx, &app.vault.seal_account(&account).await?).await?;
@@ -272,18 +298,36 @@ impl Step {
     }
 }
 
-/// Makes an authorization request for an account.
-pub(super) fn authorization(app: &App, account: &Account, config: &AuthConfig) -> Result<Step> {
+/// Makes an authorization request for an account. The provider may have to be asked for it, so
+/// this is done before anything is stored.
+pub(super) async fn authorization(
+    app: &App,
+    account: &Account,
+    config: &AuthConfig,
+) -> Result<Result<Step, Denied>> {
     let toolkit = toolkit(app, &account.toolkit_slug)?;
-    let provider = Provider::of(&app.config, toolkit, config, &inherited(config, &account.state))?;
+    let state = inherited(config, &account.state);
     let token = ticket::new_token(ticket::Kind::State, &account.project_id);
-    let request = provider.authorize(&token)?;
     let mut data = Map::new();
+    if account.scheme == AuthSchemeKind::Oauth1 {
+        let provider = oauth1::Provider::of(&app.config, toolkit, config, &state)?;
+        return Ok(match provider.begin(&app.net, &token).await {
+            Ok(temporary) => {
+                let secret = temporary.secret.expose_secret();
+                data.insert("oauth_token".into(), temporary.token.into());
+                data.insert("oauth_token_secret".into(), secret.into());
+                Ok(Step { url: temporary.url, token, data })
+            }
+            Err(failure) => Err(Denied::by(&toolkit.file.name, failure)),
+        });
+    }
+    let provider = Provider::of(&app.config, toolkit, config, &state)?;
+    let request = provider.authorize(&token)?;
     data.insert("redirect_uri".into(), provider.redirect_uri.clone().into());
     if let Some(verifier) = request.verifier {
         data.insert("verifier".into(), verifier.into());
     }
-    Ok(Step { url: request.url, token, data })
+    Ok(Ok(Step { url: request.url, token, data }))
 }
 
 /// Stores an attempt that goes on at the hosted page.
@@ -350,7 +394,7 @@ pub async fn again(
     let expires_at = deadline(app);
     let mut next = account.clone();
     next.callback_url = callback.or(next.callback_url);
-    let step = authorization(app, &next, config)?;
+    let step = authorization(app, &next, config).await?.map_err(Denied::into_error)?;
     if next.status != AccountStatus::Active {
         next.status = AccountStatus::Initiated;
         next.status_reason = None;

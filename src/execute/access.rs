@@ -296,6 +296,12 @@ impl Access {
                 secrets.add_all(value);
             }
         }
+        // PLAINTEXT signatures hold it, and a provider may repeat a header.
+        if let Self::Account(_, config) = self
+            && let Some(secret) = config.credentials.text("consumer_secret")
+        {
+            secrets.add(secret);
+        }
         if self.kind() == Some(AuthSchemeKind::Basic) {
             let text = |name| fields.cred.get(name).and_then(Value::as_str).unwrap_or_default();
             secrets.add_basic(text("username"), text("password"));

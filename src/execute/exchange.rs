@@ -12,6 +12,7 @@ use super::types::CustomAuthParams;
 use crate::app::App;
 use crate::catalog::Toolkit;
 use crate::credentials::login::{self, Login};
+use crate::credentials::oauth1::{self, Signer};
 use crate::credentials::{self, TokenFailure};
 use crate::domain::connection::{Account, SecretMap};
 use crate::domain::outbound::{OutboundRequest, OutboundResponse};
@@ -154,6 +155,19 @@ impl<'a> Exchange<'a> {
         Ok(answer)
     }
 
+    /// What signs the requests of the scheme, when it signs them.
+    fn signer(&self, access: &Access) -> Result<Option<Signer>> {
+        if access.kind() != Some(AuthSchemeKind::Oauth1) {
+            return Ok(None);
+        }
+        let config = match access {
+            Access::Account(_, config) => Some(&**config),
+            _ => None,
+        };
+        let fields = access.fields(self.toolkit);
+        oauth1::signer(&self.app.config, self.toolkit, config, &fields.cred).map(Some)
+    }
+
     fn inject(&self, request: &mut OutboundRequest, access: &Access) -> Result<CredentialNames> {
         let mut names = CredentialNames::default();
         if let Some(kind) = access.kind() {
@@ -184,6 +198,10 @@ impl<'a> Exchange<'a> {
                     if param.location == "header" { &mut names.headers } else { &mut names.query };
                 list.push(param.name.clone());
             }
+        }
+        // Last, because the signature covers everything else.
+        if let Some(signer) = self.signer(access)? {
+            signer.sign_now(request);
         }
         Ok(names)
     }

@@ -56,6 +56,10 @@ fn read(query: &str) -> Answer {
             "code" => &mut answer.code,
             "error" => &mut answer.error,
             "error_description" => &mut answer.error_description,
+            "oauth_token" => &mut answer.oauth_token,
+            "oauth_verifier" => &mut answer.oauth_verifier,
+            "oauth_problem" => &mut answer.error,
+            "denied" => &mut answer.denied,
             _ => continue,
         };
         twice |= slot.replace(value.into_owned()).is_some();

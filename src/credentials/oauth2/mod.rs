@@ -4,6 +4,7 @@ mod answer;
 mod provider;
 mod token;
 
+pub(super) use provider::fill;
 pub use provider::{
     Authorization, CALLBACK_PATH, Provider, default_redirect_uri, managed_unavailable,
 };

@@ -186,7 +186,11 @@ fn list(credentials: &SecretMap, name: &str) -> Option<Vec<String>> {
 
 /// Fills `{{ conn.<field> }}` of an endpoint's URL. A value may be a host label or a path segment,
 /// never more: it must not be able to move the endpoint elsewhere.
-fn fill(url: &str, scheme: &AuthScheme, state: &SecretMap) -> Result<String> {
+pub(in crate::credentials) fn fill(
+    url: &str,
+    scheme: &AuthScheme,
+    state: &SecretMap,
+) -> Result<String> {
     let mut out = String::with_capacity(url.len());
     let mut rest = url;
     while let Some((before, after)) = rest.split_once("{{") {

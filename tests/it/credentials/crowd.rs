@@ -65,7 +65,6 @@ async fn two_hundred_rejected_tokens_make_one_refresh() {
 async fn a_crowd_survives_that_the_server_which_refreshes_is_killed() {
     let provider = Provider::start().await;
     provider.book().rules.reuse_window = Duration::from_secs(3600);
-    provider.book().rules.expires_in = Some(1.into());
     let settings = [
         ("PATCHBAY_OUTBOUND_TIMEOUT_S", "4"),
         ("PATCHBAY_OUTBOUND_READ_TIMEOUT_S", "4"),
@@ -77,8 +76,7 @@ async fn a_crowd_survives_that_the_server_which_refreshes_is_killed() {
     });
     let config = oauth_config(&servers[0].client).await;
     let id = connect(&servers[0].client, &provider, &config, "u").await;
-    // From now on a token is good for an hour, so that one refresh is enough.
-    provider.book().rules.expires_in = Some(3600.into());
+    provider.book().end_access(0);
     let victims = servers.clone();
     provider.watch(move |point, client| {
         // The first one that is answered, and only it.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use serde_json::Value;
+use sqlx::Connection;
 
 use super::provider::{Point, Provider, Verdict};
 use super::replica::{Fleet, Replica};
@@ -191,6 +192,16 @@ impl Run {
     }
 }
 
+/// Events that tell of an account's end.
+async fn events(run: &Run, id: &str) -> i64 {
+    let found = sqlx::query_scalar(
+        "select count(*) from event
+         where subject_id = $1 and type = 'composio.connected_account.expired'",
+    );
+    let mut db = sqlx::PgConnection::connect_with(&run.fleet.database.options).await.unwrap();
+    found.bind(id).fetch_one(&mut db).await.unwrap()
+}
+
 async fn account(client: &TestClient, id: &str) -> Option<Value> {
     let path = format!("/api/v3/connected_accounts/{id}");
     let answer = client.request(axum::http::Method::GET, &path).send().await.ok()?;
@@ -285,6 +296,10 @@ async fn with_a_reuse_window_every_account_survives_servers_that_are_killed() {
 async fn without_a_reuse_window_every_account_survives_kills_or_says_that_it_did_not() {
     let (run, ends) = survive(Duration::ZERO).await;
     excused(&run);
+    for (_, account) in &ends {
+        let told = events(&run, account["id"].as_str().unwrap()).await;
+        assert_eq!(told, i64::from(account["status"] == "EXPIRED"), "{account}");
+    }
     let book = run.provider.book();
     let mut expired = 0;
     for (grant, account) in &ends {

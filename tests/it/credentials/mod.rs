@@ -7,7 +7,7 @@ mod machine;
 #[allow(dead_code)] // a shared toolbox: not every fault has a test at all times
 pub mod provider;
 mod replica;
-mod seed;
+pub mod seed;
 
 use serde_json::{Value, json};
 

@@ -1,11 +1,16 @@
 //! The schemes besides OAUTH2, from the auth config to the request that the provider sees.
 
 mod logins;
+mod oauth1;
+mod old;
 mod placements;
 mod provider;
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
+use self::old::Old;
 use self::provider::Provider;
 use crate::support::TestApp;
 use crate::support::client::{TestClient, TestResponse};
@@ -16,6 +21,7 @@ const TOOLKITS: &[(&str, &str)] = &[
     ("minted", include_str!("toolkits/minted.yaml")),
     ("books", include_str!("toolkits/books.yaml")),
     ("dates", include_str!("toolkits/dates.yaml")),
+    ("vinyl", include_str!("toolkits/vinyl.yaml")),
     ("places", include_str!("toolkits/places.yaml")),
 ];
 
@@ -26,12 +32,14 @@ const KEY: &str = include_str!("throwaway-rsa-key.pem");
 struct World {
     app: TestApp,
     provider: Provider,
+    old: Arc<Old>,
     _toolkits: tempfile::TempDir,
 }
 
 impl World {
     async fn new() -> Self {
-        let provider = Provider::start().await;
+        let old = Arc::new(Old::default());
+        let provider = Provider::start(old::router(old.clone())).await;
         let toolkits = tempfile::tempdir().unwrap();
         for (slug, text) in TOOLKITS {
             let folder = toolkits.path().join(slug);
@@ -52,7 +60,7 @@ impl World {
         let settings =
             [("PATCHBAY_TOOLKITS_DIR", folder.as_str()), ("PATCHBAY_LOG_WAIT_FOR_COMMIT", "true")];
         let app = TestApp::with(&settings).await;
-        Self { app, provider, _toolkits: toolkits }
+        Self { app, provider, old, _toolkits: toolkits }
     }
 
     fn client(&self) -> TestClient {

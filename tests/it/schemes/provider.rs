@@ -48,7 +48,7 @@ pub struct Provider {
 type Shared = State<Arc<Inner>>;
 
 impl Provider {
-    pub async fn start() -> Self {
+    pub async fn start(more: Router) -> Self {
         let inner = Arc::new(Inner::default());
         *inner.password.lock().unwrap() = "right".into();
         let router = Router::new()
@@ -59,7 +59,8 @@ impl Provider {
             .route("/cal/v2/oauth-clients/{client}/users", get(cal_users))
             .route("/cal/v2/oauth-clients/{client}/users/{user}/force-refresh", post(cal_refresh))
             .fallback(api)
-            .with_state(inner.clone());
+            .with_state(inner.clone())
+            .merge(more);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await });

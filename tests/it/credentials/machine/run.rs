@@ -522,8 +522,13 @@ impl<'a> Case<'a> {
                 assert_eq!(reason, "", "after {after:?}: a reason of the past");
             }
             let events = self.lab.events(&model.id).await;
-            if EVENTS {
-                assert_eq!(events.len(), model.lapses, "after {after:?}: {events:?}");
+            assert_eq!(events.len(), model.lapses, "after {after:?}: {events:?}");
+            for event in &events {
+                assert_eq!(event["type"], "composio.connected_account.expired");
+                assert_eq!(event["data"]["id"], model.id);
+                assert!(event["data"]["status_reason"].as_str().is_some_and(|r| !r.is_empty()));
+                let text = event.to_string();
+                assert!(!text.contains("at-") && !text.contains("rt-"), "a token: {event}");
             }
         }
     }
@@ -539,6 +544,3 @@ impl<'a> Case<'a> {
         self.check(&"the end").await;
     }
 }
-
-/// Whether the server writes events already.
-const EVENTS: bool = false;

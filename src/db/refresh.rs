@@ -140,6 +140,30 @@ pub async fn fail(
     Ok(())
 }
 
+/// The provider refuses a token that is only a moment old: another one would not help. Nobody
+/// asks for one for some time, but at most until the token ends.
+pub async fn hold(
+    db: impl PgExecutor<'_>,
+    row: (&ProjectId, &AccountId),
+    state_version: i64,
+    time: Duration,
+    error: &str,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "update connected_account set refresh_error = $5,
+            refresh_after = least(now() + make_interval(secs => $4), token_expires_at)
+         where project_id = $1 and id = $2 and state_version = $3 and deleted_at is null",
+    )
+    .bind(row.0)
+    .bind(row.1)
+    .bind(state_version)
+    .bind(time.as_secs_f64())
+    .bind(error)
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// Leaves an account alone until its token ends: there is nothing to refresh it with.
 pub async fn wait_for_end(
     db: impl PgExecutor<'_>,
@@ -196,6 +220,7 @@ pub async fn resume(
             refresh_due = case when token_expires_at is not null
                 then now() + random() * interval '1 minute' end
          where project_id = $1 and auth_config_id = $2 and deleted_at is null
+            and status in ('ACTIVE', 'INACTIVE')
             and (refresh_failures > 0 or (refresh_due is null and token_expires_at is not null))",
     )
     .bind(project_id)

@@ -118,9 +118,13 @@ impl<'a> Exchange<'a> {
         };
         match credentials::fresh(self.app, account.clone(), Some(account.state_version)).await {
             Ok(fresh) => {
-                let Some(access) = access.renewed(fresh) else { return Ok(answer) };
+                let Some(access) = access.renewed(fresh.clone()) else { return Ok(answer) };
                 let access = self.replace(access);
-                self.send_once(again, &access).await
+                let answer = self.send_once(again, &access).await?;
+                if answer.status == 401 {
+                    credentials::rejected_again(self.app, &fresh).await;
+                }
+                Ok(answer)
             }
             // The provider's own answer says more than that there is no second one.
             Err(error) => {

@@ -226,6 +226,12 @@ async fn a_server_that_lacks_a_key_that_is_still_needed_is_refused() {
     assert_eq!(code, 1);
     assert!(text.contains(&id(&old)) && text.contains("PREVIOUS_ENCRYPTION_KEYS"), "{text}");
     assert!(!text.contains(&old) && !text.contains(&new));
+    // The status shows what is missing, and an exchange is refused like a start.
+    let found = status(&home, &settings);
+    let missing = &found["master_keys"].as_array().unwrap()[..];
+    let missing = missing.iter().find(|m| m["id"] == id(&old)).unwrap();
+    assert_eq!((&missing["is_at_hand"], missing["data_keys"] != 0), (&json!(false), true));
+    assert!(!keys(&home, &settings, &["rotate"]).status.success());
     std::fs::write(&path, format!("{new}\n{old}")).unwrap();
     said(&keys(&home, &settings, &["rewrap"]));
     std::fs::write(&path, &new).unwrap();

@@ -123,3 +123,23 @@ async fn a_server_that_stops_stores_what_the_provider_is_about_to_answer() {
     assert!(usable(&execute(&client, &id).await));
     assert_eq!(world.provider.refreshes(), 1);
 }
+
+#[tokio::test]
+async fn a_401_that_a_new_token_does_not_cure_does_not_refresh_with_every_call() {
+    let world = World::new().await;
+    let id = world.connected("u").await;
+    // Tokens that the token endpoint gives and the API does not take.
+    world.provider.book().rules.lifetime = Duration::ZERO;
+    let grant = world.grant(&id).await;
+    world.provider.book().end_access(grant);
+    for _ in 0..5 {
+        let answer = world.execute(&id).await.expect(200);
+        assert_eq!(answer["successful"], false, "{answer}");
+    }
+    assert_eq!(world.provider.refreshes(), 1);
+    assert_eq!(world.status(&id).await.0, "ACTIVE");
+    world.provider.book().rules.lifetime = Duration::from_secs(3600);
+    super::sql(&world, "update connected_account set refresh_after = null").await;
+    world.works(&id).await;
+    assert_eq!(world.provider.refreshes(), 2);
+}

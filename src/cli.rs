@@ -61,12 +61,18 @@ enum KeysCommand {
         /// Put a new master key into the key file first.
         #[arg(long, conflicts_with = "data")]
         new_master: bool,
+        /// Seconds that running servers may take to read a new master key.
+        #[arg(long, default_value_t = 45)]
+        wait: u64,
     },
     /// The same as `rotate --master`.
     Rewrap {
         /// Put a new master key into the key file first.
         #[arg(long)]
         new_master: bool,
+        /// Seconds that running servers may take to read it.
+        #[arg(long, default_value_t = 45)]
+        wait: u64,
     },
 }
 
@@ -138,13 +144,15 @@ fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 fn keys(config: Config, command: &KeysCommand) -> anyhow::Result<()> {
+    use boot::keys::Action;
+    let seconds = std::time::Duration::from_secs;
     let action = match *command {
-        KeysCommand::Status { json } => boot::keys::Action::Status { json },
-        KeysCommand::Rotate { master, data, new_master } => {
-            boot::keys::Action::Rotate { master: !data, data: !master, new_master }
+        KeysCommand::Status { json } => Action::Status { json },
+        KeysCommand::Rotate { master, data, new_master, wait } => {
+            Action::Rotate { master: !data, data: !master, new_master, wait: seconds(wait) }
         }
-        KeysCommand::Rewrap { new_master } => {
-            boot::keys::Action::Rotate { master: true, data: false, new_master }
+        KeysCommand::Rewrap { new_master, wait } => {
+            Action::Rotate { master: true, data: false, new_master, wait: seconds(wait) }
         }
     };
     telemetry::start(&config)?;

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use rustix::fs::{FlockOperation, flock};
 use zeroize::Zeroizing;
 
 use super::data_dir::DataDir;
@@ -31,37 +32,41 @@ pub fn source(config: &Config, data_dir: &DataDir) -> KeySource {
 }
 
 /// Writes a new key in front of those in a key file, which is replaced in one step.
+///
+/// # Errors
+/// When the file cannot be replaced, or somebody else is about to.
 pub fn put_in_front(path: &Path) -> anyhow::Result<()> {
     // What a link leads to is replaced, not the link.
     let path = path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?;
-    let place = path.display();
-    let old = std::fs::read_to_string(&path).with_context(|| format!("cannot read {place}"))?;
-    let old = Zeroizing::new(old);
-    let owner = std::fs::metadata(&path)?;
-    // One name only: of two that do this at once, one is refused.
-    let mut draft = path.clone().into_os_string();
-    draft.push(".new");
-    let written = (|| {
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-        let kept = (|| {
-            std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
-            file.set_permissions(owner.permissions())?;
-            writeln!(file, "{}", Key::generate_text().as_str())?;
-            write!(file, "{}", old.as_str())?;
-            file.sync_all()?;
-            std::fs::rename(&draft, &path)
-        })();
-        if kept.is_err() {
-            let _ = std::fs::remove_file(&draft);
-        }
-        kept
-    })();
-    written.with_context(|| format!("cannot write {}", Path::new(&draft).display()))?;
-    if let Some(folder) = path.parent() {
-        std::fs::File::open(folder)?.sync_all()?;
+    let folder = path.parent().context("a key file is in a folder")?;
+    let folder = std::fs::File::open(folder)?;
+    // Of two that do this at once, one would lose its key, and perhaps what it sealed.
+    if flock(&folder, FlockOperation::NonBlockingLockExclusive).is_err() {
+        bail!("somebody else is replacing {}", path.display());
     }
+    replace(&path).with_context(|| format!("cannot replace {}", path.display()))?;
+    folder.sync_all()?;
     Ok(())
+}
+
+fn replace(path: &Path) -> std::io::Result<()> {
+    let old = Zeroizing::new(std::fs::read_to_string(path)?);
+    let owner = std::fs::metadata(path)?;
+    let mut draft = path.to_owned().into_os_string();
+    draft.push(".new");
+    // Of an attempt that was killed.
+    match std::fs::remove_file(&draft) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+    file.set_permissions(owner.permissions())?;
+    writeln!(file, "{}", Key::generate_text().as_str())?;
+    write!(file, "{}", old.as_str())?;
+    file.sync_all()?;
+    std::fs::rename(&draft, path)
 }
 
 #[cfg(test)]
@@ -85,8 +90,13 @@ mod tests {
         assert!(Key::parse(lines[0]).is_some());
         assert!(link.is_symlink());
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        std::fs::write(dir.path().join("key.new"), "").unwrap();
+        let other = std::fs::File::open(dir.path()).unwrap();
+        flock(&other, FlockOperation::LockExclusive).unwrap();
         assert!(put_in_front(&path).is_err(), "somebody else is at it");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        drop(other);
+        std::fs::write(dir.path().join("key.new"), "half").unwrap();
+        put_in_front(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 3);
     }
 }

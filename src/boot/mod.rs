@@ -26,8 +26,9 @@ use data_dir::DataDir;
 use embedded::Embedded;
 use signals::Signals;
 
-/// How long queued log rows may take to be written at the end.
-const QUEUES_END: Duration = Duration::from_secs(20);
+/// How long background work may take at the end: queued log rows to be written, a token refresh
+/// under way to be answered and stored.
+const QUEUES_END: Duration = Duration::from_secs(25);
 
 /// Runs the server until it is told to stop.
 ///

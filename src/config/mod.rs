@@ -76,6 +76,12 @@ pub struct Config {
     pub connect_ttl: Duration,
     /// `refresh_claim_s`
     pub refresh_claim: Duration,
+    /// `refresh_concurrency`
+    pub refresh_concurrency: usize,
+    /// `refresh_max_refusals`
+    pub refresh_max_refusals: i32,
+    /// `event_ttl_s`
+    pub event_ttl: Duration,
     /// `llm_base_url`, `llm_api_key`, `llm_model`
     pub llm: Option<Llm>,
     /// `log_format` is `json`.

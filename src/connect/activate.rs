@@ -12,7 +12,7 @@ use super::fields::token_name;
 use super::{scheme, toolkit};
 use crate::app::App;
 use crate::credentials::login::{self, Login};
-use crate::credentials::{TOKEN_FIELDS, TokenFailure};
+use crate::credentials::{self, TOKEN_FIELDS, TokenFailure};
 use crate::db;
 use crate::domain::connection::{Account, AuthConfig};
 use crate::domain::status::AccountStatus;
@@ -93,6 +93,7 @@ pub async fn activate(
             Err(failure) => return Ok(Err(Denied::by(&toolkit.file.name, failure))),
         }
     }
+    account.refresh = credentials::begin(app, &account);
     settle(&mut account);
     Ok(Ok(account))
 }
@@ -129,6 +130,7 @@ pub fn put_over(ready: &Account, before: &Account, next: &mut Account) {
         }
     }
     next.token_expires_at = ready.token_expires_at;
+    next.refresh = ready.refresh.clone();
     settle(next);
 }
 

@@ -182,6 +182,10 @@ async fn save(app: &App, config: &AuthConfig) -> Result<()> {
         let id = config.id.as_str();
         return Err(Error::not_found(codes::AUTH_CONFIG_NOT_FOUND, "Auth config", id));
     }
+    if config.is_enabled {
+        // What could not be refreshed is tried anew: perhaps this is what sets it right.
+        db::refresh::resume(&mut *tx, &config.project_id, &config.id).await?;
+    }
     app.changed(&mut *tx, &what).await?;
     tx.commit().await?;
     app.cache.invalidate(&what);

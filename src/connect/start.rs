@@ -11,7 +11,7 @@ use crate::catalog::fields::connect_fields;
 use crate::catalog::model::AuthScheme;
 use crate::credentials::{Provider, TOKEN_FIELDS, inherited, oauth1};
 use crate::db;
-use crate::domain::connection::{Account, AuthConfig, Project, SecretMap};
+use crate::domain::connection::{Account, AuthConfig, Project, RefreshRecord, SecretMap};
 use crate::domain::id::{AccountId, AuthConfigId};
 use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::secret::ExposeSecret;
@@ -101,6 +101,7 @@ impl Attempt {
             attempt_expires_at: None,
             callback_url: self.callback_url.clone(),
             flow: flow.to_owned(),
+            refresh: RefreshRecord::default(),
             created_at: at,
             updated_at: at,
         }

@@ -12,5 +12,5 @@ pub use oauth2::{
     Authorization, CALLBACK_PATH, Provider, TokenFailure, TokenSet, default_redirect_uri,
     managed_unavailable,
 };
-pub use refresh::{fresh, refresh_now};
+pub use refresh::{EXPIRED, Running, begin, fresh, refresh_now, round};
 pub use renew::{TOKEN_FIELDS, inherited};

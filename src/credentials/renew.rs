@@ -1,10 +1,13 @@
 //! New tokens without the person: how depends on the scheme. The refresh machinery next door
 //! decides when, and that it happens once.
 
+use std::time::Duration;
+
 use serde_json::Map;
 
 use super::login::Login;
 use super::oauth2::{Provider, TokenFailure, TokenSet};
+use super::refresh::Timing;
 use crate::catalog::Toolkit;
 use crate::config::Config;
 use crate::domain::connection::{Account, AuthConfig, SecretMap};
@@ -67,6 +70,16 @@ impl<'a> Means<'a> {
             }
         }
     }
+}
+
+/// What the account's definition says about the times of its tokens.
+pub fn timing(toolkit: &Toolkit, account: &Account) -> Timing {
+    let scheme = toolkit.file.auth.iter().find(|s| s.scheme == account.scheme);
+    let Some(refresh) = scheme.and_then(|s| s.oauth2.as_ref()).map(|o| &o.refresh) else {
+        return Timing::default();
+    };
+    let seconds = |s: u32| Duration::from_secs(s.into());
+    Timing { early: refresh.early_s.map(seconds), min_age: refresh.min_age_s.map(seconds) }
 }
 
 /// A connection's fields with those that the auth config gives to every account.

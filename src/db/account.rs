@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgExecutor, PgPool, Postgres, QueryBuilder};
 
+use crate::domain::connection::RefreshRecord;
 use crate::domain::id::{AccountId, AuthConfigId, ProjectId};
 use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::status::AccountStatus;
@@ -42,6 +43,9 @@ pub struct AccountRow {
     pub callback_url: Option<String>,
     /// `link` or `initiate`.
     pub flow: String,
+    /// How refreshing it goes.
+    #[sqlx(flatten)]
+    pub refresh: RefreshRecord,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it last changed.
@@ -72,8 +76,10 @@ pub async fn insert(db: impl PgExecutor<'_>, row: &AccountRow) -> sqlx::Result<(
     sqlx::query(
         "insert into connected_account (project_id, id, auth_config_id, toolkit_slug, user_id,
             scheme, status, status_reason, is_disabled, alias, state, state_version,
-            token_expires_at, attempt_expires_at, callback_url, flow, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+            token_expires_at, attempt_expires_at, callback_url, flow, created_at, updated_at,
+            refresh_due, refreshed_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+            $19, $20)",
     )
     .bind(&row.project_id)
     .bind(&row.id)
@@ -93,6 +99,8 @@ pub async fn insert(db: impl PgExecutor<'_>, row: &AccountRow) -> sqlx::Result<(
     .bind(&row.flow)
     .bind(row.created_at)
     .bind(row.updated_at)
+    .bind(row.refresh.due)
+    .bind(row.refresh.refreshed_at)
     .execute(db)
     .await?;
     Ok(())
@@ -196,7 +204,8 @@ pub async fn count_active_by_config(
 }
 
 /// Replaces state, status and times, if the row still has `state_version`; then the new
-/// version is one more. False when somebody else was faster, or the row is gone.
+/// version is one more. False when somebody else was faster, or the row is gone. A claim for a
+/// refresh ends with the token, and with the account's work; anything else leaves it alone.
 pub async fn update_state(
     db: impl PgExecutor<'_>,
     row: &AccountRow,
@@ -205,8 +214,13 @@ pub async fn update_state(
     let done = sqlx::query(
         "update connected_account set status = $4, status_reason = $5, state = $6,
             state_version = state_version + 1, token_expires_at = $7, attempt_expires_at = $8,
-            callback_url = $9, flow = $10, updated_at = now(), refresh_claim = null,
-            refresh_claimed_until = null
+            callback_url = $9, flow = $10, updated_at = now(), refresh_due = $11,
+            refresh_after = $12, refresh_failures = $13, refresh_refusals = $14,
+            refresh_error = $15, refresh_lost_at = $16, refreshed_at = $17,
+            refresh_claim = case when refreshed_at is distinct from $17
+                or $4 not in ('ACTIVE', 'INACTIVE') then null else refresh_claim end,
+            refresh_claimed_until = case when refreshed_at is distinct from $17
+                or $4 not in ('ACTIVE', 'INACTIVE') then null else refresh_claimed_until end
          where project_id = $1 and id = $2 and state_version = $3 and deleted_at is null",
     )
     .bind(&row.project_id)
@@ -219,6 +233,13 @@ pub async fn update_state(
     .bind(row.attempt_expires_at)
     .bind(&row.callback_url)
     .bind(&row.flow)
+    .bind(row.refresh.due)
+    .bind(row.refresh.after)
+    .bind(row.refresh.failures)
+    .bind(row.refresh.refusals)
+    .bind(&row.refresh.error)
+    .bind(row.refresh.lost_at)
+    .bind(row.refresh.refreshed_at)
     .execute(db)
     .await?;
     Ok(done.rows_affected() == 1)
@@ -346,51 +367,6 @@ pub async fn expire_attempts(
     .bind(limit)
     .fetch_all(db)
     .await
-}
-
-/// Claims an account for one refresh, for some time. False when somebody else has it, or the
-/// state is no longer `state_version`.
-pub async fn claim_refresh(
-    db: impl PgExecutor<'_>,
-    project_id: &ProjectId,
-    id: &AccountId,
-    state_version: i64,
-    claim: &str,
-    time: std::time::Duration,
-) -> sqlx::Result<bool> {
-    let done = sqlx::query(
-        "update connected_account set refresh_claim = $4,
-            refresh_claimed_until = now() + make_interval(secs => $5)
-         where project_id = $1 and id = $2 and state_version = $3 and deleted_at is null
-            and (refresh_claimed_until is null or refresh_claimed_until < now())",
-    )
-    .bind(project_id)
-    .bind(id)
-    .bind(state_version)
-    .bind(claim)
-    .bind(time.as_secs_f64())
-    .execute(db)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// Gives a claim back before its time.
-pub async fn release_refresh(
-    db: impl PgExecutor<'_>,
-    project_id: &ProjectId,
-    id: &AccountId,
-    claim: &str,
-) -> sqlx::Result<()> {
-    sqlx::query(
-        "update connected_account set refresh_claim = null, refresh_claimed_until = null
-         where project_id = $1 and id = $2 and refresh_claim = $3",
-    )
-    .bind(project_id)
-    .bind(id)
-    .bind(claim)
-    .execute(db)
-    .await?;
-    Ok(())
 }
 
 /// Whether another account of the user and toolkit has the alias.

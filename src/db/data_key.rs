@@ -154,10 +154,7 @@ pub async fn delete_retired(
 pub async fn delete_orphans(db: impl PgExecutor<'_>, seconds: f64) -> sqlx::Result<u64> {
     let done = sqlx::query(
         "delete from data_key k where created_at <= now() - make_interval(secs => $1)
-            and not exists (select from project p where p.id = k.project_id)
-            and not exists (select from connected_account a where a.project_id = k.project_id)
-            and not exists (select from auth_config c where c.project_id = k.project_id)
-            and not exists (select from connect_token t where t.project_id = k.project_id)",
+            and not exists (select from project p where p.id = k.project_id)",
     )
     .bind(seconds)
     .execute(db)

@@ -1,4 +1,5 @@
-//! Every SQL statement of the server, one file per table.
+//! Every SQL statement of the server, one file per table; what concerns the refresh of
+//! accounts has a file of its own.
 //!
 //! Functions take the executor first and, for tenant data, the project id
 //! second. They return `sqlx::Result`; deciding what a missing row means is
@@ -9,6 +10,7 @@ pub mod api_key;
 pub mod auth_config;
 pub mod connect_token;
 pub mod data_key;
+pub mod event;
 pub mod execution_log;
 pub mod file_object;
 pub mod key_rotation;
@@ -16,6 +18,7 @@ pub mod link_key;
 pub mod notify;
 pub mod project;
 pub mod rate_slice;
+pub mod refresh;
 pub mod sealed;
 pub mod server_check;
 

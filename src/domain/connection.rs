@@ -131,8 +131,35 @@ pub struct Account {
     pub callback_url: Option<String>,
     /// `link` or `initiate`.
     pub flow: String,
+    /// How refreshing it goes.
+    pub refresh: RefreshRecord,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+/// How refreshing an account goes: when next, and what the last attempts said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct RefreshRecord {
+    /// When a worker takes the account up; none: never.
+    #[sqlx(rename = "refresh_due")]
+    pub due: Option<DateTime<Utc>>,
+    /// Nobody asks the provider before this.
+    #[sqlx(rename = "refresh_after")]
+    pub after: Option<DateTime<Utc>>,
+    /// Attempts in a row that brought no token.
+    #[sqlx(rename = "refresh_failures")]
+    pub failures: i32,
+    /// Those of them that the provider refused.
+    #[sqlx(rename = "refresh_refusals")]
+    pub refusals: i32,
+    /// What the last one of them said.
+    #[sqlx(rename = "refresh_error")]
+    pub error: Option<String>,
+    /// Since when an answer may have been lost that replaced the refresh token.
+    #[sqlx(rename = "refresh_lost_at")]
+    pub lost_at: Option<DateTime<Utc>>,
+    /// When the present token was stored.
+    pub refreshed_at: Option<DateTime<Utc>>,
 }

@@ -85,6 +85,8 @@ ids! {
     LogId = "log_";
     /// A stored file.
     FileId = "file_";
+    /// Something that happened, as a project is told of it.
+    EventId = "evt_";
     /// One HTTP request.
     RequestId = "req_";
 }

@@ -64,6 +64,8 @@ codes! {
     REQUEST_TIMEOUT = 1105 "Server_Timeout" SERVICE_UNAVAILABLE None;
     /// A stored secret needs an encryption key that the server was not given.
     ENCRYPTION_KEY_UNKNOWN = 1106 "Server_EncryptionKeyUnknown" SERVICE_UNAVAILABLE None;
+    /// A data key was deleted between sealing a value and storing it.
+    DATA_KEY_GONE = 1107 "Server_DataKeyGone" SERVICE_UNAVAILABLE Some(true);
     /// Unknown project.
     PROJECT_NOT_FOUND = 1200 "Project_NotFound" NOT_FOUND None;
     /// Unknown toolkit.

@@ -106,6 +106,16 @@ impl From<sqlx::Error> for Error {
                 .fix("Retry in a few seconds")
                 .retry_after(Duration::from_secs(1));
         }
+        // The foreign keys of sealed values, which name the data key.
+        if let E::Database(db) = &error
+            && db.is_foreign_key_violation()
+            && db.constraint().is_some_and(|name| name.ends_with("_key_fkey"))
+        {
+            tracing::warn!(error = %error, "a data key was deleted before a value was stored");
+            return Self::new(codes::DATA_KEY_GONE, "The encryption keys were exchanged meanwhile")
+                .fix("Retry")
+                .retry_after(Duration::from_secs(1));
+        }
         // PostgreSQL text cannot hold NUL, nor JSON \u0000 in jsonb.
         if let E::Database(db) = &error
             && db.code().is_some_and(|c| c == "22021" || c == "22P05")

@@ -93,7 +93,9 @@ impl Vault {
 
     /// Seals a JSON object.
     async fn seal_map(&self, context: Context<'_>, map: &Map<String, Value>) -> Result<Vec<u8>> {
-        let plain = Zeroizing::new(serde_json::to_vec(map).map_err(Error::internal)?);
+        // Large enough for most: growing leaves copies behind that nobody wipes.
+        let mut plain = Zeroizing::new(Vec::with_capacity(8 * 1024));
+        serde_json::to_writer(&mut *plain, map).map_err(Error::internal)?;
         self.seal(context, &plain).await
     }
 

@@ -115,6 +115,7 @@ impl Vault {
             attempt_expires_at: row.attempt_expires_at,
             callback_url: row.callback_url,
             flow: row.flow,
+            refresh: row.refresh,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
@@ -144,6 +145,7 @@ impl Vault {
             attempt_expires_at: account.attempt_expires_at,
             callback_url: account.callback_url.clone(),
             flow: account.flow.clone(),
+            refresh: account.refresh.clone(),
             created_at: account.created_at,
             updated_at: account.updated_at,
         })

@@ -1,6 +1,7 @@
 //! Background tasks: what has to happen without anybody asking.
 
 mod keys;
+pub mod refresh;
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ const BATCH: i64 = 500;
 /// Starts the background tasks; they end with the server.
 pub fn start(app: &AppState) {
     run(app, EXPIRE_EVERY, "end attempts to connect", |app| async move { expire(&app).await });
+    refresh::start(app);
     run(app, FORGET_EVERY, "forget what ended", |app| async move { forget(&app).await });
     run(
         app,
@@ -84,5 +86,6 @@ async fn forget(app: &AppState) -> Result<()> {
     db::connect_token::delete_ended(&app.db).await?;
     db::file_object::delete_ended(&app.db).await?;
     db::key_rotation::forget_holders(&app.db).await?;
+    db::event::delete_older(&app.db, app.config.event_ttl).await?;
     Ok(())
 }

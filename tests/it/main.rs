@@ -19,3 +19,5 @@ mod schemes;
 mod storage;
 #[allow(dead_code)] // a shared toolbox: not every helper has a user at all times
 mod support;
+mod vault;
+mod worker;

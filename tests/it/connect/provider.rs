@@ -46,7 +46,6 @@ pub enum Style {
 #[derive(Default)]
 struct Inner {
     style: Mutex<Style>,
-    lifetime: Mutex<i64>,
     codes: Mutex<HashMap<String, Code>>,
     refresh_tokens: Mutex<Vec<String>>,
     revoked: Mutex<Vec<String>>,
@@ -62,7 +61,7 @@ pub struct Provider {
 
 impl Provider {
     pub async fn start() -> Self {
-        let inner = Arc::new(Inner { lifetime: Mutex::new(3600), ..Inner::default() });
+        let inner = Arc::new(Inner::default());
         let router = Router::new()
             .route("/token", post(token))
             .route("/revoke", post(revoke))
@@ -93,10 +92,6 @@ impl Provider {
 
     pub fn style(&self, style: Style) {
         *self.inner.style.lock().unwrap() = style;
-    }
-
-    pub fn lifetime(&self, seconds: i64) {
-        *self.inner.lifetime.lock().unwrap() = seconds;
     }
 
     pub fn refreshes(&self) -> usize {
@@ -185,7 +180,6 @@ async fn token(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes)
     let access = format!("at-{}", random_text(16));
     let refresh = format!("rt-{}", random_text(16));
     inner.refresh_tokens.lock().unwrap().push(refresh.clone());
-    let lifetime = *inner.lifetime.lock().unwrap();
     match style {
         Style::Form => {
             let text = format!("access_token={access}&scope=a%2Cb&token_type=bearer");
@@ -195,7 +189,7 @@ async fn token(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes)
             "app_id": "A1", "authed_user": {"id": "U1", "access_token": access}}))
         .into_response(),
         _ => axum::Json(json!({"access_token": access, "token_type": "Bearer",
-            "expires_in": lifetime, "refresh_token": refresh, "scope": "read write"}))
+            "expires_in": 3600, "refresh_token": refresh, "scope": "read write"}))
         .into_response(),
     }
 }

@@ -21,10 +21,19 @@ fn token(account: &Account) -> String {
 
 /// An account whose token is about to end.
 async fn ending(world: &World) -> String {
-    world.provider.lifetime(5);
     let id = world.connected("linear").await;
-    world.provider.lifetime(3600);
+    let ends = "update connected_account set token_expires_at = now() + interval '5 seconds',
+        refreshed_at = refreshed_at - interval '1 hour'";
+    sqlx::query(ends).execute(&world.app.app.db).await.unwrap();
+    world.app.app.cache.clear();
     id
+}
+
+/// As if the time to wait after a failure were over.
+async fn wait_is_over(world: &World) {
+    let over = "update connected_account set refresh_after = null";
+    sqlx::query(over).execute(&world.app.app.db).await.unwrap();
+    world.app.app.cache.clear();
 }
 
 #[tokio::test]
@@ -108,6 +117,7 @@ async fn a_provider_that_is_down_leaves_the_account_active() {
     assert_eq!(error.code.status, 503);
     assert_eq!(world.account(&id).await["status"], "ACTIVE");
     world.provider.style(Style::Standard);
+    wait_is_over(&world).await;
     let newer = credentials::fresh(app, account.clone(), Some(version)).await.unwrap();
     assert_ne!(token(&newer), token(&account));
 }

@@ -222,5 +222,7 @@ async fn redirect_uri_rules_of_a_provider_do_not_end_accounts_silently() {
 
 /// As if the time to wait after a failure were over.
 async fn retry_now(world: &World) {
+    let over = "update connected_account set refresh_after = null";
+    sqlx::query(over).execute(&world.app.app.db).await.unwrap();
     world.app.app.cache.clear();
 }

@@ -5,7 +5,7 @@ mod kill;
 #[allow(dead_code)] // a shared toolbox: not every fault has a test at all times
 pub mod provider;
 mod replica;
-mod seed;
+pub mod seed;
 
 use serde_json::{Value, json};
 

@@ -222,6 +222,7 @@ pub async fn account(
         attempt_expires_at: None,
         callback_url: None,
         flow: "initiate".into(),
+        refresh: Default::default(),
         created_at: now(),
         updated_at: now(),
     };

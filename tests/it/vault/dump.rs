@@ -1,0 +1,75 @@
+//! What somebody has who has the database alone, or the key alone.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use patchbay::vault::Key;
+use sqlx::AssertSqlSafe;
+
+use super::{connect, fresh_vault, rotate};
+use crate::support::TestApp;
+use crate::support::app::ENCRYPTION_KEY;
+
+/// Every row of every table, as text; bytes are in hex.
+async fn dump(app: &TestApp) -> String {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "select quote_ident(table_name) from information_schema.tables
+         where table_schema = 'public' and table_type = 'BASE TABLE'",
+    )
+    .fetch_all(&app.app.db)
+    .await
+    .unwrap();
+    assert!(tables.len() > 10, "{tables:?}");
+    let mut text = String::new();
+    for table in tables {
+        let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!(
+            "select row_to_json(t)::text from {table} t"
+        )))
+        .fetch_all(&app.app.db)
+        .await
+        .unwrap();
+        text.push_str(&rows.join("\n"));
+    }
+    text
+}
+
+#[tokio::test]
+async fn the_database_alone_reveals_nothing() {
+    let app = TestApp::new().await;
+    let (_, secret) = connect(&app, &app.project).await;
+    let body = serde_json::json!({"toolkit": {"slug": "linear"}, "auth_config":
+        {"type": "use_custom_auth", "authScheme": "OAUTH2",
+         "credentials": {"client_id": "the-client", "client_secret": "client-secret-0123456789"}}});
+    let config = app.client().post("/api/v3/auth_configs", body).await.expect(201);
+    let link = serde_json::json!({"auth_config_id": config["auth_config"]["id"], "user_id": "u"});
+    let link = app.client().post("/api/v3/connected_accounts/link", link).await.expect(201);
+    let token = link["link_token"].as_str().unwrap().to_owned();
+    let session = app.client().get("/api/v3/auth/session/info").await.expect(200);
+    let webhook = session["project"]["webhook_secret"].as_str().unwrap().to_owned();
+    app.app.files.put(&app.project.id, "a", "text/plain", vec![1]).await.unwrap();
+    let link_keys = app.app.vault.link_keys().await.unwrap();
+    rotate(&fresh_vault(&app), &app).await;
+
+    let text = dump(&app).await.to_lowercase();
+    assert!(text.contains(app.project.id.as_str().to_lowercase().as_str()));
+    let master = hex::decode(ENCRYPTION_KEY).unwrap();
+    let mut secrets: Vec<Vec<u8>> =
+        [secret.as_str(), "client-secret-0123456789", &token, &webhook, &app.project.key]
+            .map(|s| s.as_bytes().to_vec())
+            .to_vec();
+    secrets.push(app.org_key.as_bytes().to_vec());
+    secrets.push(master.clone());
+    secrets.push(link_keys.newest().to_vec());
+    for secret in secrets {
+        assert!(secret.len() >= 16);
+        for form in [
+            String::from_utf8_lossy(&secret).to_lowercase(),
+            hex::encode(&secret),
+            STANDARD.encode(&secret).trim_end_matches('=').to_lowercase(),
+        ] {
+            assert!(!text.contains(&form), "{form}");
+        }
+    }
+    // The key alone is 32 random bytes: what it opens is in the database, and nothing in it tells
+    // anything but which key it is.
+    assert_eq!(Key::parse(ENCRYPTION_KEY).unwrap().id().len(), 4);
+}

@@ -63,6 +63,7 @@ fn credential_names(scheme: &AuthScheme) -> BTreeSet<String> {
     let fields = connect_fields(scheme).into_iter().chain(config_fields(scheme));
     let mut names: BTreeSet<String> = fields.map(|field| field.name).collect();
     names.extend(IMPLIED.map(str::to_owned));
+    names.extend(scheme.oauth2.iter().map(|_| "client_id".to_owned()));
     names.extend(captured(scheme));
     names.extend(scheme.login.iter().filter_map(|l| l.token.name.clone()));
     names

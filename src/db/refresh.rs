@@ -53,17 +53,20 @@ pub async fn claim_due(
     limit: i64,
 ) -> sqlx::Result<Vec<AccountRow>> {
     sqlx::query_as(
-        "update connected_account a set refresh_claim = $1,
+        // Materialized: a plan that ran the inner query again would claim more than the limit.
+        "with due as materialized (
+            select project_id, id from connected_account
+            where status = 'ACTIVE' and not is_disabled and deleted_at is null
+               and refresh_due is not null and refresh_due <= now()
+               and (refresh_after is null or refresh_after <= now())
+               and (refresh_claimed_until is null or refresh_claimed_until < now())
+               and toolkit_slug <> all($3)
+            order by refresh_due limit $4 for update skip locked)
+         update connected_account a set refresh_claim = $1,
             refresh_claimed_until = now() + make_interval(secs => $2),
             refresh_lost_at = case when a.refresh_claim is null then a.refresh_lost_at
                 else coalesce(a.refresh_lost_at, a.refresh_claimed_until, now()) end
-         from (select project_id, id from connected_account
-               where status = 'ACTIVE' and not is_disabled and deleted_at is null
-                  and refresh_due is not null and refresh_due <= now()
-                  and (refresh_after is null or refresh_after <= now())
-                  and (refresh_claimed_until is null or refresh_claimed_until < now())
-                  and toolkit_slug <> all($3)
-               order by refresh_due limit $4 for update skip locked) due
+         from due
          where a.project_id = due.project_id and a.id = due.id
          returning a.*",
     )
@@ -73,25 +76,6 @@ pub async fn claim_due(
     .bind(limit)
     .fetch_all(db)
     .await
-}
-
-/// Gives a claim back before its time.
-pub async fn release(
-    db: impl PgExecutor<'_>,
-    project_id: &ProjectId,
-    id: &AccountId,
-    claim: &str,
-) -> sqlx::Result<()> {
-    sqlx::query(
-        "update connected_account set refresh_claim = null, refresh_claimed_until = null
-         where project_id = $1 and id = $2 and refresh_claim = $3",
-    )
-    .bind(project_id)
-    .bind(id)
-    .bind(claim)
-    .execute(db)
-    .await?;
-    Ok(())
 }
 
 /// What an attempt that brought no token leaves behind.
@@ -138,6 +122,30 @@ pub async fn fail(
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// The provider refuses a token that is only a moment old: another one would not help. Nobody
+/// asks for one for some time, but at most until the token ends.
+pub async fn hold(
+    db: impl PgExecutor<'_>,
+    row: (&ProjectId, &AccountId),
+    state_version: i64,
+    time: Duration,
+    error: &str,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "update connected_account set refresh_error = $5,
+            refresh_after = least(now() + make_interval(secs => $4), token_expires_at)
+         where project_id = $1 and id = $2 and state_version = $3 and deleted_at is null",
+    )
+    .bind(row.0)
+    .bind(row.1)
+    .bind(state_version)
+    .bind(time.as_secs_f64())
+    .bind(error)
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// Leaves an account alone until its token ends: there is nothing to refresh it with.
@@ -196,6 +204,7 @@ pub async fn resume(
             refresh_due = case when token_expires_at is not null
                 then now() + random() * interval '1 minute' end
          where project_id = $1 and auth_config_id = $2 and deleted_at is null
+            and status in ('ACTIVE', 'INACTIVE')
             and (refresh_failures > 0 or (refresh_due is null and token_expires_at is not null))",
     )
     .bind(project_id)

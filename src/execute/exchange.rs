@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::catalog::Toolkit;
 use crate::credentials::login::{self, Login};
 use crate::credentials::oauth1::{self, Signer};
+use crate::credentials::oauth2::client_id;
 use crate::credentials::{self, TokenFailure};
 use crate::domain::connection::{Account, SecretMap};
 use crate::domain::outbound::{OutboundRequest, OutboundResponse};
@@ -118,9 +119,13 @@ impl<'a> Exchange<'a> {
         };
         match credentials::fresh(self.app, account.clone(), Some(account.state_version)).await {
             Ok(fresh) => {
-                let Some(access) = access.renewed(fresh) else { return Ok(answer) };
+                let Some(access) = access.renewed(fresh.clone()) else { return Ok(answer) };
                 let access = self.replace(access);
-                self.send_once(again, &access).await
+                let answer = self.send_once(again, &access).await?;
+                if answer.status == 401 {
+                    credentials::rejected_again(self.app, &fresh).await;
+                }
+                Ok(answer)
             }
             // The provider's own answer says more than that there is no second one.
             Err(error) => {
@@ -178,7 +183,12 @@ impl<'a> Exchange<'a> {
                 )
             };
             let injection = self.toolkit.injection(kind).ok_or_else(unsupported)?;
-            let fields = access.fields(self.toolkit);
+            let mut fields = access.fields(self.toolkit);
+            if let Access::Account(_, config) = access
+                && let Some(id) = client_id(&self.app.config, config)
+            {
+                fields.cred.to_mut().insert("client_id".to_owned(), id.into());
+            }
             let injected = injection.render(&fields.cred, &fields.conn).map_err(|problem| {
                 Error::bad_request(format!("The connection cannot be used: {problem}"))
                     .fix("Connect the account again")
@@ -212,7 +222,7 @@ fn renewable(access: &Access) -> Option<Arc<Account>> {
     match access {
         Access::Account(account, _)
             if account.scheme.logs_in()
-                || (account.scheme.renews() && account.state.text("refresh_token").is_some()) =>
+                || (account.scheme.renews() && account.state.text("access_token").is_some()) =>
         {
             Some(account.clone())
         }

@@ -11,7 +11,7 @@ import { createWriteStream, mkdirSync, readFileSync, writeFileSync } from 'node:
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { startAcme } from './acme.mjs';
+import { KEYS, startAcme } from './acme.mjs';
 import { startHackerNews } from './hackernews.mjs';
 
 const { values: options } = parseArgs({
@@ -127,10 +127,18 @@ const providers = {
   },
   vinyl: { base_url: vinyl, authorize_url: `${vinyl}/oauth/authorize`, token_url: `${vinyl}/oauth` },
 };
+for (const slug of ['acme_post', 'acme_public', 'acme_key', 'acme_key_itself', 'acme_itself', 'acme_own_client']) {
+  const { managed, ...endpoints } = providers.acme;
+  providers[slug] = endpoints;
+}
+for (const [name, { privateKey }] of Object.entries(KEYS)) {
+  writeFileSync(join(options.out, `${name}.pem`), privateKey.export({ type: 'pkcs8', format: 'pem' }));
+}
 writeFileSync(join(options.out, 'providers.yaml'), JSON.stringify(providers, null, 2)); // JSON is YAML
 writeFileSync(join(options.out, 'env'), [
   ...Object.entries({ ...at, acme, hackernews, vinyl }).map(([name, url]) => `export ${name.toUpperCase()}_URL=${url}`),
   ...Object.entries({ robot_rsa_key, robot_ec_key }).map(([name, file]) => `export ${name.toUpperCase()}='${file}'`),
+  ...Object.keys(KEYS).map((name) => `export ACME_${name.toUpperCase()}=${join(options.out, `${name}.pem`)}`),
   '',
 ].join('\n'));
 

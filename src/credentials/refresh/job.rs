@@ -29,13 +29,13 @@ use crate::vault::Vault;
 /// spent must not be lost with its answer.
 const KEEP: Duration = Duration::from_secs(120);
 
-/// The same when the server is stopping.
-const KEEP_AT_STOP: Duration = Duration::from_secs(8);
+/// The same when the server is stopping, and for an error that is perhaps not the database's.
+const KEEP_BRIEFLY: Duration = Duration::from_secs(8);
 
 /// Longest text of a failure that is stored.
 const MAX_REASON: usize = 800;
 
-/// Tries again for as long as the database is away, within reason.
+/// Tries again while the database is away, within reason.
 struct Patience {
     began: Instant,
     pause: Duration,
@@ -52,10 +52,11 @@ impl Patience {
 
     /// Waits before the next attempt; gives the error when there is to be none.
     async fn wait(&mut self, error: Error) -> Result<()> {
-        if error.code != codes::DATABASE_UNAVAILABLE {
-            return Err(error);
-        }
-        let longest = if self.stop.is_cancelled() { KEEP_AT_STOP } else { KEEP };
+        let longest = match error.code {
+            codes::DATABASE_UNAVAILABLE if !self.stop.is_cancelled() => KEEP,
+            codes::DATABASE_UNAVAILABLE | codes::INTERNAL => KEEP_BRIEFLY,
+            _ => return Err(error),
+        };
         if self.began.elapsed() > longest {
             tracing::error!(
                 account = %self.account.id,

@@ -35,6 +35,9 @@ const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::f
 /// How much longer than a claim it does so.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a 401 makes nobody refresh after one to a token that was just refreshed.
+const REJECTED_AGAIN: Duration = Duration::from_secs(60);
+
 /// Why a token is refreshed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Why {
@@ -73,6 +76,26 @@ pub async fn fresh(
 pub async fn refresh_now(app: &App, account: Arc<Account>) -> Result<Arc<Account>> {
     let version = account.state_version;
     door(app, account, Why::Asked(version)).await
+}
+
+/// The provider answered 401 to a token that was refreshed because of a 401: it means something
+/// else. The next calls are not to refresh again, or every one of them would.
+pub async fn rejected_again(app: &App, account: &Account) {
+    let (row, version) = ((&account.project_id, &account.id), account.state_version);
+    let why = "the provider refuses also a token that was just refreshed";
+    match db::refresh::hold(&app.db, row, version, REJECTED_AGAIN, why).await {
+        Ok(_) => {
+            tracing::warn!(
+                account = %account.id,
+                project = %account.project_id,
+                toolkit = %account.toolkit_slug,
+                "the provider answers 401 also to a token that was just refreshed"
+            );
+            // Calls on this server then know without a look at the row.
+            let _ = app.cache.read_account(&account.project_id, &account.id).await;
+        }
+        Err(error) => tracing::warn!(%error, account = %account.id, "a 401 was not noted"),
+    }
 }
 
 /// What an account with a new token is to remember: nothing of what went wrong with the old one,

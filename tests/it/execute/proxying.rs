@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::provider::{KEY, World};
+use super::provider::{KEY, Provider, World};
 
 #[tokio::test]
 async fn a_relative_endpoint_goes_below_the_toolkits_root_with_credentials() {
@@ -159,4 +159,39 @@ async fn a_provider_that_is_away_is_a_502() {
     let body = json!({"endpoint": "/x", "method": "GET", "custom_connection_data": data});
     let error = app.client().post("/api/v3/tools/execute/proxy", body).await.expect_error(502);
     assert!(error["message"].as_str().unwrap().contains("127.0.0.1"), "{error} {address}");
+}
+
+/// A service that only its OAuth facts are known of; Twitch wants the client beside the token.
+#[tokio::test]
+async fn a_toolkit_without_tools_is_called_with_the_token_and_its_client() {
+    let provider = Provider::start().await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let text = format!(
+        "twitch: {{base_url: 'http://{}', managed: {{client_id: operators, client_secret: s}}}}",
+        provider.address
+    );
+    std::fs::write(file.path(), text).unwrap();
+    let app = provider.app(&[("PATCHBAY_PROVIDERS_FILE", file.path().to_str().unwrap())]).await;
+    let client = app.client();
+    for (client_id, kind) in
+        [("own", "use_custom_auth"), ("operators", "use_composio_managed_auth")]
+    {
+        let mut config = json!({"type": kind, "authScheme": "OAUTH2"});
+        if client_id == "own" {
+            config["credentials"] = json!({"client_id": "own", "client_secret": "s"});
+        }
+        let body = json!({"toolkit": {"slug": "twitch"}, "auth_config": config});
+        let made = client.post("/api/v3/auth_configs", body).await.expect(201);
+        let val = json!({"status": "ACTIVE", "access_token": "t-1", "client_id": "forged"});
+        let body = json!({"auth_config": {"id": made["auth_config"]["id"]},
+            "connection": {"user_id": "u", "state": {"authScheme": "OAUTH2", "val": val}}});
+        let account = client.post("/api/v3/connected_accounts", body).await.expect(201);
+        let body = json!({"connected_account_id": account["id"], "endpoint": "/users",
+            "method": "GET"});
+        let answer = client.post("/api/v3/tools/execute/proxy", body).await.expect(200);
+        assert_eq!(answer["status"], 200);
+        let seen = provider.last();
+        assert_eq!(seen.header("authorization"), Some("Bearer t-1"));
+        assert_eq!(seen.header("client-id"), Some(client_id));
+    }
 }

@@ -5,6 +5,7 @@ mod dump;
 mod format;
 mod kill;
 mod rotation;
+mod upgrade;
 mod writers;
 
 use std::collections::HashMap;

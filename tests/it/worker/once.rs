@@ -123,3 +123,54 @@ async fn a_server_that_stops_stores_what_the_provider_is_about_to_answer() {
     assert!(usable(&execute(&client, &id).await));
     assert_eq!(world.provider.refreshes(), 1);
 }
+
+#[tokio::test]
+async fn a_401_that_a_new_token_does_not_cure_does_not_refresh_with_every_call() {
+    let world = World::new().await;
+    let id = world.connected("u").await;
+    // Tokens that the token endpoint gives and the API does not take.
+    world.provider.book().rules.lifetime = Duration::ZERO;
+    let grant = world.grant(&id).await;
+    world.provider.book().end_access(grant);
+    for _ in 0..5 {
+        let answer = world.execute(&id).await.expect(200);
+        assert_eq!(answer["successful"], false, "{answer}");
+    }
+    assert_eq!(world.provider.refreshes(), 1);
+    assert_eq!(world.status(&id).await.0, "ACTIVE");
+    world.provider.book().rules.lifetime = Duration::from_secs(3600);
+    super::sql(&world, "update connected_account set refresh_after = null").await;
+    world.works(&id).await;
+    assert_eq!(world.provider.refreshes(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_while_the_database_is_away_is_stored_when_it_is_back() {
+    use sqlx::Connection;
+    let world = World::new().await;
+    let id = world.connected("u").await;
+    world.tokens_end().await;
+    world.provider.always(Some(Fault::Held));
+    let (client, account) = (world.client(), id.clone());
+    let call = tokio::spawn(async move { execute(&client, &account).await });
+    world.provider.holds(1).await;
+    let options = world.app.database.options.clone();
+    let name = options.get_database().unwrap().to_owned();
+    let mut admin = sqlx::PgConnection::connect_with(&options.database("postgres")).await.unwrap();
+    let mut door = async |open: bool| {
+        let text = format!("alter database {name} with allow_connections {open}");
+        sqlx::query(sqlx::AssertSqlSafe(text)).execute(&mut admin).await.unwrap();
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1";
+        sqlx::query(end).bind(&name).execute(&mut admin).await.unwrap();
+    };
+    door(false).await;
+    world.provider.always(None);
+    world.provider.open_gate();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!call.is_finished(), "the answer is kept in hand");
+    door(true).await;
+    let answer = call.await.unwrap();
+    assert!(usable(&answer), "{} {}", answer.status, answer.text);
+    world.works(&id).await;
+    assert_eq!(world.provider.refreshes(), 1);
+}

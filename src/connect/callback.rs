@@ -256,17 +256,26 @@ async fn succeed(
         Err(denied) => return fail(app, account, &denied.text()).await,
     };
     let account = change(app, account, |next| {
+        // What was taken back while the provider was asked is not given again by that.
+        if next.status == AccountStatus::Revoked {
+            return false;
+        }
         put_over(&ready, account, next);
         true
     })
     .await?;
+    if account.status == AccountStatus::Revoked {
+        return Err(invalid("the connection was revoked meanwhile"));
+    }
     Ok(Finished { account, failure: None })
 }
 
 async fn fail(app: &App, account: &Account, why: &str) -> Result<Finished> {
     let account = change(app, account, |next| {
-        // An account that works already is not lost because a second consent was denied.
-        if matches!(next.status, AccountStatus::Active | AccountStatus::Inactive) {
+        // An account that works already is not lost because a second consent was denied, and
+        // why one is over is not replaced, nor that its time had run out.
+        let begun = matches!(next.status, AccountStatus::Initializing | AccountStatus::Initiated);
+        if !begun || super::account::has_run_out(next) {
             return false;
         }
         next.state.0.remove("redirectUrl");

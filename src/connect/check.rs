@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::toolkit;
 use crate::app::App;
 use crate::catalog::{Probe, Toolkit};
-use crate::credentials::{fields, inherited, oauth1};
+use crate::credentials::{fields, inherited, oauth1, oauth2};
 use crate::domain::connection::{Account, AuthConfig};
 use crate::domain::outbound::OutboundResponse;
 use crate::domain::scheme::AuthSchemeKind;
@@ -98,6 +98,9 @@ async fn send(
     let mut cred = inherited(config, &account.state).0;
     if let Some(key) = cred.get("generic_api_key").cloned() {
         cred.entry("api_key").or_insert(key);
+    }
+    if let Some(id) = oauth2::client_id(&app.config, config) {
+        cred.insert("client_id".to_owned(), id.into());
     }
     let scheme = toolkit.scheme(account.scheme).ok_or("the scheme is not there")?;
     let conn = fields::plain(scheme, &cred);

@@ -193,5 +193,7 @@ async fn a_toolkit_without_tools_is_called_with_the_token_and_its_client() {
         let seen = provider.last();
         assert_eq!(seen.header("authorization"), Some("Bearer t-1"));
         assert_eq!(seen.header("client-id"), Some(client_id));
+        // The call that asks whose account it is shows it too.
+        assert!(provider.seen().iter().all(|seen| seen.header("client-id").is_some()));
     }
 }

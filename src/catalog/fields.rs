@@ -101,12 +101,10 @@ fn client_fields(oauth: &OAuth2) -> Vec<FieldSpec> {
         vec![FieldSpec::implied("client_id", "Client id of your OAuth app", true, false)];
     let auth = oauth.token.client_auth;
     if auth == ClientAuth::PrivateKeyJwt {
-        fields.push(FieldSpec::implied(
-            "private_key",
-            "Private key of your OAuth app, in PEM (PKCS #8)",
-            true,
-            true,
-        ));
+        let text = "Private key of your OAuth app, in PEM (PKCS #8)";
+        let mut key = FieldSpec::implied("private_key", text, true, true);
+        key.multiline = true;
+        fields.push(key);
         let text = "Id of the key, when your app has several";
         fields.push(FieldSpec::implied("key_id", text, false, false));
     } else {

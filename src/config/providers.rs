@@ -38,6 +38,12 @@ pub struct Managed {
     /// Client secret; empty for a public client.
     #[serde(default)]
     pub client_secret: SecretString,
+    /// Private key in PEM, for toolkits whose clients authenticate themselves with one.
+    #[serde(default)]
+    pub private_key: Option<SecretString>,
+    /// Id of that key.
+    #[serde(default)]
+    pub key_id: Option<String>,
     /// Scopes instead of the definition's.
     #[serde(default)]
     pub scopes: Option<Vec<String>>,

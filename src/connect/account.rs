@@ -157,11 +157,8 @@ pub(super) fn revoke_later(app: &AppState, config: Arc<AuthConfig>, accounts: Ve
             if !provider.can_revoke() {
                 continue;
             }
-            for name in ["refresh_token", "access_token"] {
-                let Some(token) = account.state.text(name) else { continue };
-                if let Err(error) = provider.revoke(&app.net, token).await {
-                    tracing::info!(account = %account.id, %error, "token not revoked");
-                }
+            if let Err(error) = provider.revoke(&app.net, &account.state).await {
+                tracing::info!(account = %account.id, %error, "tokens not revoked");
             }
         }
     });

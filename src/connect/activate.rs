@@ -12,9 +12,10 @@ use super::fields::token_name;
 use super::{scheme, toolkit};
 use crate::app::App;
 use crate::credentials::login::{self, Login};
-use crate::credentials::{self, TOKEN_FIELDS, TokenFailure};
+use crate::credentials::{self, Provider, TOKEN_FIELDS, TokenFailure};
 use crate::db;
 use crate::domain::connection::{Account, AuthConfig};
+use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::status::AccountStatus;
 use crate::domain::time::now;
 use crate::error::{Error, Result, codes};
@@ -81,6 +82,9 @@ pub async fn activate(
     config: &AuthConfig,
     mut account: Account,
 ) -> Result<Result<Account, Denied>> {
+    if let Err(denied) = itself(app, config, &mut account).await? {
+        return Ok(Err(denied));
+    }
     let toolkit = toolkit(app, &account.toolkit_slug)?;
     let imported = login::has_token(toolkit, account.scheme, &account.state.0);
     if let (false, Some(login)) =
@@ -96,6 +100,34 @@ pub async fn activate(
     account.refresh = credentials::begin(app, &account);
     settle(&mut account);
     Ok(Ok(account))
+}
+
+/// A token for a client that acts for itself, unless one came along.
+async fn itself(
+    app: &App,
+    config: &AuthConfig,
+    account: &mut Account,
+) -> Result<Result<(), Denied>> {
+    let toolkit = toolkit(app, &account.toolkit_slug)?;
+    let unattended = account.scheme == AuthSchemeKind::Oauth2
+        && !scheme(toolkit, account.scheme)?.by_browser()
+        && account.state.text("access_token").is_none();
+    if !unattended {
+        return Ok(Ok(()));
+    }
+    let provider = Provider::of(&app.config, toolkit, config, &account.state)?;
+    match provider.client_credentials(&app.net).await {
+        Ok(tokens) => {
+            account.token_expires_at = tokens.write(&mut account.state, now());
+            Ok(Ok(()))
+        }
+        Err(TokenFailure::Over(why) | TokenFailure::Refused(why)) => Ok(Err(Denied::Refused(
+            format!("{} did not accept the client: {why}", toolkit.file.name),
+        ))),
+        Err(TokenFailure::Unavailable { why, retry_after, .. }) => {
+            Ok(Err(Denied::Unavailable { why, retry_after }))
+        }
+    }
 }
 
 /// Logs an existing account in again with what it holds, so that one that lapsed is ACTIVE again.

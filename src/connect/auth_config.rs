@@ -276,13 +276,24 @@ fn apply(
             }
         }
     }
-    if !config.is_managed {
-        for field in config_fields(scheme) {
-            let value = config.credentials.text(&field.name).is_some_and(|t| !t.is_empty())
-                || config.credentials.0.get(&field.name).is_some_and(Value::is_array);
-            if field.required && !value && field.default.is_none() {
-                problems.push(format!("credentials.{}: is required", field.name));
+    for field in config_fields(scheme) {
+        let name = &field.name;
+        let own = scheme.config_fields.iter().any(|f| field.is_named(&f.name));
+        // With the operator's client only the definition's further fields are the developer's.
+        if config.is_managed && !own {
+            continue;
+        }
+        let text = config.credentials.text(name).filter(|t| !t.is_empty()).map(str::to_owned);
+        if let (true, Some(text)) = (own, &text) {
+            let text = fields::tidy(&field, text.clone());
+            if let Some(wrong) = fields::wrong(&field, &text) {
+                problems.push(format!("credentials.{name}: {wrong}"));
             }
+            config.credentials.0.insert(name.clone(), text.into());
+        }
+        let there = text.is_some() || config.credentials.0.get(name).is_some_and(Value::is_array);
+        if field.required && !there && field.default.is_none() {
+            problems.push(format!("credentials.{name}: is required"));
         }
     }
     if problems.is_empty() {

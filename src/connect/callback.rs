@@ -1,12 +1,15 @@
 //! The browser comes back from the provider.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::account::{changed, unknown};
 use super::activate::{activate, put_over};
 use super::{callback_url, find_config, ticket, toolkit};
 use crate::app::App;
+use crate::catalog::model::OAuth2;
 use crate::credentials::{Provider, TOKEN_FIELDS, inherited, oauth1};
 use crate::db;
 use crate::domain::connection::{Account, AuthConfig};
@@ -33,6 +36,37 @@ pub struct Answer {
     pub oauth_verifier: Option<String>,
     /// The temporary token of OAuth 1.0a, when the person said no.
     pub denied: Option<String>,
+    /// Everything else.
+    pub rest: BTreeMap<String, String>,
+}
+
+/// Longest value that is kept of what the browser brings.
+const MAX_KEPT: usize = 2000;
+
+impl Answer {
+    fn get(&self, name: &str) -> Option<&str> {
+        let value = match name {
+            "code" => self.code.as_deref(),
+            other => self.rest.get(other).map(String::as_str),
+        };
+        value.filter(|v| !v.is_empty())
+    }
+
+    /// The code, under the name that the provider gives it.
+    fn code(&self, rule: Option<&OAuth2>) -> Option<&str> {
+        self.get(rule.map_or("code", |r| r.callback.code_param.as_str()))
+    }
+
+    /// What the definition wants to keep. It comes by way of the browser, so it is text of
+    /// somebody's choosing: where it becomes part of an address, the address is checked.
+    fn kept(&self, rule: &OAuth2) -> Map<String, Value> {
+        let usable = |v: &&str| v.len() <= MAX_KEPT && !v.chars().any(char::is_control);
+        let wanted = rule.callback.capture.iter();
+        wanted
+            .filter_map(|(name, param)| Some((name, self.get(param).filter(usable)?)))
+            .map(|(name, value)| (name.clone(), value.into()))
+            .collect()
+    }
 }
 
 /// How an attempt ended.
@@ -84,13 +118,20 @@ pub async fn finish(app: &App, answer: Answer) -> Result<Finished> {
         .await?
         .ok_or_else(|| invalid("the connection was deleted meanwhile"))?;
     let config = find_config(app, &account.project_id, &account.auth_config_id).await?;
-    let outcome = match refusal(&answer, account.scheme) {
+    let toolkit = toolkit(app, &account.toolkit_slug)?;
+    let rule = toolkit.scheme(account.scheme).and_then(|s| s.oauth2.as_ref());
+    let outcome = match refusal(&answer, account.scheme, rule) {
         Some(why) => Err(why),
         None if !config.is_enabled => Err("The auth config was disabled meanwhile".to_owned()),
         None if account.scheme == AuthSchemeKind::Oauth1 => {
             third_leg(app, &account, &config, &ticket, &answer).await?
         }
-        None => tokens(app, &account, &config, &ticket, &answer).await?,
+        None => {
+            let mut with_kept = Account::clone(&account);
+            with_kept.state.0.extend(rule.map(|r| answer.kept(r)).unwrap_or_default());
+            let code = answer.code(rule).unwrap_or_default();
+            tokens(app, &with_kept, &config, &ticket, code).await?
+        }
     };
     match outcome {
         Ok(next) => succeed(app, &account, &config, next).await,
@@ -98,7 +139,7 @@ pub async fn finish(app: &App, answer: Answer) -> Result<Finished> {
     }
 }
 
-fn refusal(answer: &Answer, scheme: AuthSchemeKind) -> Option<String> {
+fn refusal(answer: &Answer, scheme: AuthSchemeKind, rule: Option<&OAuth2>) -> Option<String> {
     let short = |text: &str| -> String {
         text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
     };
@@ -115,14 +156,11 @@ fn refusal(answer: &Answer, scheme: AuthSchemeKind) -> Option<String> {
         if answer.denied.is_some() {
             return Some("The person denied access".to_owned());
         }
-        &answer.oauth_verifier
+        answer.oauth_verifier.as_deref().filter(|v| !v.is_empty())
     } else {
-        &answer.code
+        answer.code(rule)
     };
-    proof
-        .as_deref()
-        .is_none_or(str::is_empty)
-        .then(|| "The provider sent neither a code nor an error".to_owned())
+    proof.is_none().then(|| "The provider sent neither a code nor an error".to_owned())
 }
 
 /// The account with the token of OAuth 1.0a.
@@ -160,14 +198,12 @@ async fn tokens(
     account: &Account,
     config: &AuthConfig,
     ticket: &ticket::Ticket,
-    answer: &Answer,
+    code: &str,
 ) -> Result<Result<Account, String>> {
     let toolkit = toolkit(app, &account.toolkit_slug)?;
-    let state = inherited(config, &account.state);
-    let provider = Provider::of(&app.config, toolkit, config, &state)?;
+    let provider = Provider::of(&app.config, toolkit, config, &account.state)?;
     let text = |name: &str| ticket.data.get(name).and_then(Value::as_str);
     let redirect_uri = text("redirect_uri").unwrap_or(&provider.redirect_uri);
-    let code = answer.code.as_deref().unwrap_or_default();
     Ok(match provider.exchange(&app.net, code, redirect_uri, text("verifier")).await {
         Ok(tokens) => {
             let mut next = account.clone();

@@ -113,7 +113,19 @@ pub fn collect(
                 }
             },
         };
-        match wrong(&field, &value) {
+        let shared_secret = || {
+            let secrets = connect_fields(scheme).into_iter().filter(|f| f.secret);
+            secrets
+                .into_iter()
+                .any(|f| names(kind, &f).iter().any(|n| inherited.0.contains_key(*n)))
+        };
+        let wrong = if field.host && shared_secret() {
+            // Whoever names the server would be sent the developer's secret.
+            Some("is the developer's to give, because the auth config shares a secret".to_owned())
+        } else {
+            wrong(&field, &value)
+        };
+        match wrong {
             Some(text) => problems.push(Problem { name: field.name, text }),
             None => {
                 state.insert(stored.to_owned(), value.into());
@@ -144,8 +156,11 @@ fn text(value: &Value) -> Option<String> {
 }
 
 /// Without what people paste along: blanks, and the fixed rest of a host name.
-fn tidy(field: &FieldSpec, value: String) -> String {
+pub(super) fn tidy(field: &FieldSpec, value: String) -> String {
     let value = value.trim();
+    if field.host {
+        return value.trim_start_matches("https://").trim_end_matches('/').to_lowercase();
+    }
     let Some(suffix) = field.suffix.as_deref().filter(|s| s.starts_with('.')) else {
         return value.to_owned();
     };
@@ -153,13 +168,17 @@ fn tidy(field: &FieldSpec, value: String) -> String {
     value.strip_suffix(suffix).unwrap_or(value).to_owned()
 }
 
-fn wrong(field: &FieldSpec, value: &str) -> Option<String> {
+/// What is wrong with a value.
+pub(super) fn wrong(field: &FieldSpec, value: &str) -> Option<String> {
     if value.len() > MAX_VALUE {
         return Some("is too long".to_owned());
     }
     let of_lines = |c: char| field.multiline && matches!(c, '\n' | '\r' | '\t');
     if value.chars().any(|c| c.is_control() && !of_lines(c)) {
         return Some("must be one line without control characters".to_owned());
+    }
+    if field.host && !is_host(value) {
+        return Some("must be a host name, such as git.example.com".to_owned());
     }
     if !field.choices.is_empty() && !field.choices.iter().any(|c| c == value) {
         return Some(format!("must be one of {}", field.choices.join(", ")));
@@ -169,6 +188,21 @@ fn wrong(field: &FieldSpec, value: &str) -> Option<String> {
     let matches = jsonschema::validator_for(&schema)
         .is_ok_and(|v| v.is_valid(&Value::String(value.to_owned())));
     (!matches).then(|| format!("does not have the expected form ({pattern})"))
+}
+
+/// A host name with or without a port.
+fn is_host(value: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ':' | '[' | ']');
+    let url = url::Url::parse(&format!("https://{value}")).ok();
+    value.chars().all(plain)
+        && url.is_some_and(|u| {
+            let named = match (u.host_str(), u.port()) {
+                (Some(host), Some(port)) => format!("{host}:{port}"),
+                (Some(host), None) => host.to_owned(),
+                (None, _) => return false,
+            };
+            named.eq_ignore_ascii_case(value)
+        })
 }
 
 #[cfg(test)]
@@ -212,6 +246,22 @@ mod tests {
         }
         assert!(read(json!({"api_key": "k\r\nX-Evil: 1"})).is_err());
         assert!(connect_fields(&scheme).iter().any(|f| f.name == "generic_api_key" && f.secret));
+    }
+
+    #[test]
+    fn a_host_is_a_host_and_never_gets_the_developers_secret() {
+        let scheme = scheme(json!({"scheme": "API_KEY", "connect_fields": [
+            {"name": "host", "host": true}]}));
+        let read = |host: &str| {
+            let given = map(json!({"api_key": "k", "host": host}));
+            collect(&scheme, &given, &SecretMap::default())
+        };
+        assert_eq!(read("https://Git.acme.dev:8443/").unwrap()["host"], "git.acme.dev:8443");
+        for evil in ["a/b", "a@b", "a?b", "a b", "", "http://a.b", "a:x", "a:99999", "a\\b"] {
+            assert!(read(evil).is_err(), "{evil}");
+        }
+        let shared = SecretMap(map(json!({"api_key": "shared"})));
+        assert!(collect(&scheme, &map(json!({"host": "evil.com"})), &shared).is_err());
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub struct Link {
     pub toolkit_logo: Option<String>,
     /// Fields that the person fills in.
     pub fields: Vec<FieldSpec>,
+    /// Whether the browser goes on to the provider.
+    pub by_browser: bool,
     /// Values given beforehand, by field name. Never those of secret fields.
     pub prefilled: BTreeMap<String, String>,
     given: Map<String, Value>,
@@ -106,6 +108,7 @@ pub async fn open(app: &App, token: &str) -> Result<Link> {
     Ok(Link {
         toolkit_name: toolkit.file.name.clone(),
         toolkit_logo: toolkit.file.logo.clone(),
+        by_browser: scheme.by_browser(),
         account,
         config,
         project: project_of(project),
@@ -142,7 +145,7 @@ pub async fn submit(app: &App, link: &Link, form: &BTreeMap<String, String>) -> 
         Error::new(codes::LINK_USED, "This link has been used already")
             .fix("If you still need to connect, ask for a new link")
     };
-    if link.account.scheme.redirects() {
+    if scheme.by_browser() {
         let step = match start::authorization(app, &next, &link.config).await? {
             Ok(step) => step,
             Err(denied) => return Ok(Submitted::Denied(denied.text())),

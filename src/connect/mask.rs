@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::catalog::fields::{config_fields, connect_fields};
 use crate::catalog::model::AuthScheme;
+use crate::credentials::fields::is_secret;
 use crate::domain::secret::mask;
 
 /// Names that hold no secret in any scheme.
@@ -62,13 +63,8 @@ fn is_plain(scheme: Option<&AuthScheme>, name: &str) -> bool {
     match declared {
         Some(field) => !field.secret,
         None => {
-            let mut captured = scheme
-                .oauth2
-                .iter()
-                .flat_map(|o| o.captured())
-                .chain(scheme.oauth1.iter().flat_map(|o| o.capture.keys()))
-                .chain(scheme.login.iter().flat_map(|l| l.token.capture.keys()));
-            PLAIN.contains(&name) || captured.any(|c| c == name)
+            let captured = scheme.captured().any(|c| c == name);
+            PLAIN.contains(&name) || (captured && !is_secret(name))
         }
     }
 }

@@ -137,7 +137,7 @@ pub async fn initiate(app: &App, project: &Project, attempt: Attempt) -> Result<
     }
     let empty = Map::new();
     let val = attempt.given.as_ref().map_or(&empty, |g| &g.val);
-    if config.scheme.redirects() && !imports(config.scheme, val) {
+    if scheme.by_browser() && !imports(config.scheme, val) {
         return by_browser(app, account, &config, scheme, val).await;
     }
     // Nothing was sent, but something is needed: the person fills it in on the hosted page.
@@ -145,7 +145,7 @@ pub async fn initiate(app: &App, project: &Project, attempt: Attempt) -> Result<
     let said_nothing = val.iter().all(|(name, _)| FLOW_FIELDS.contains(&name.as_str()));
     match filled {
         Err(_) if said_nothing && attempt.given.as_ref().is_none_or(|g| g.val.is_empty()) => {
-            return hosted(app, account, val.clone()).await;
+            return hosted(app, account, val.clone(), false).await;
         }
         other => other?,
     }
@@ -221,7 +221,9 @@ pub(super) fn fill(
             return Err(Error::invalid("The connection's fields are wrong", problems));
         }
     }
-    if account.scheme == AuthSchemeKind::Oauth2 {
+    if account.scheme == AuthSchemeKind::Oauth2
+        && (scheme.by_browser() || val.contains_key("access_token"))
+    {
         let token = val.get("access_token").and_then(Value::as_str).unwrap_or_default();
         if token.is_empty() || token.chars().any(char::is_control) {
             let problem = "access_token: must be a text on one line".to_owned();
@@ -257,7 +259,7 @@ async fn by_browser(
     match fields::collect(scheme, val, &config.shared_credentials) {
         Ok(state) => account.state = SecretMap(state),
         Err(problems) if problems.iter().all(|p| p.text == fields::REQUIRED) => {
-            return hosted(app, account, val.clone()).await;
+            return hosted(app, account, val.clone(), true).await;
         }
         Err(problems) => {
             let lines = problems.iter().map(fields::Problem::line).collect();
@@ -306,10 +308,10 @@ pub(super) async fn authorization(
     config: &AuthConfig,
 ) -> Result<Result<Step, Denied>> {
     let toolkit = toolkit(app, &account.toolkit_slug)?;
-    let state = inherited(config, &account.state);
     let token = ticket::new_token(ticket::Kind::State, &account.project_id);
     let mut data = Map::new();
     if account.scheme == AuthSchemeKind::Oauth1 {
+        let state = inherited(config, &account.state);
         let provider = oauth1::Provider::of(&app.config, toolkit, config, &state)?;
         return Ok(match provider.begin(&app.net, &token).await {
             Ok(temporary) => {
@@ -321,7 +323,7 @@ pub(super) async fn authorization(
             Err(failure) => Err(Denied::by(&toolkit.file.name, failure)),
         });
     }
-    let provider = Provider::of(&app.config, toolkit, config, &state)?;
+    let provider = Provider::of(&app.config, toolkit, config, &account.state)?;
     let request = provider.authorize(&token)?;
     data.insert("redirect_uri".into(), provider.redirect_uri.clone().into());
     if let Some(verifier) = request.verifier {
@@ -331,14 +333,19 @@ pub(super) async fn authorization(
 }
 
 /// Stores an attempt that goes on at the hosted page.
-async fn hosted(app: &App, mut account: Account, prefilled: Map<String, Value>) -> Result<Started> {
+async fn hosted(
+    app: &App,
+    mut account: Account,
+    prefilled: Map<String, Value>,
+    by_browser: bool,
+) -> Result<Started> {
     let expires_at = deadline(app);
     account.attempt_expires_at = Some(expires_at);
     account.status = AccountStatus::Initiated;
     let token = ticket::new_token(ticket::Kind::Link, &account.project_id);
     let url = format!("{}/link/{token}", app.config.public_url);
     // The TypeScript SDK complains about an unfinished OAuth state without it.
-    if account.flow == "initiate" || account.scheme.redirects() {
+    if account.flow == "initiate" || by_browser {
         account.state.0.insert("redirectUrl".into(), url.clone().into());
     }
     let mut tx = app.db.begin().await?;
@@ -357,7 +364,7 @@ async fn hosted(app: &App, mut account: Account, prefilled: Map<String, Value>) 
 pub async fn link(app: &App, project: &Project, attempt: Attempt) -> Result<Started> {
     attempt.checked()?;
     let config = usable_config(app, &project.id, &attempt.auth_config_id).await?;
-    scheme(toolkit(app, &config.toolkit_slug)?, config.scheme)?;
+    let scheme = scheme(toolkit(app, &config.toolkit_slug)?, config.scheme)?;
     let account = attempt.account(project, &config, "link");
     if config.is_managed {
         // Better said to the developer now than to the person later.
@@ -367,7 +374,7 @@ pub async fn link(app: &App, project: &Project, attempt: Attempt) -> Result<Star
         }
     }
     let prefilled = attempt.given.map(|g| g.val).unwrap_or_default();
-    hosted(app, account, prefilled).await
+    hosted(app, account, prefilled, scheme.by_browser()).await
 }
 
 /// Sends the person of an existing account to the provider again. An account that works keeps
@@ -394,6 +401,9 @@ pub async fn again(
     let expires_at = deadline(app);
     let mut next = account.clone();
     next.callback_url = callback.or(next.callback_url);
+    if !scheme(toolkit(app, &account.toolkit_slug)?, account.scheme)?.by_browser() {
+        return unattended(app, account, next, config).await;
+    }
     let step = authorization(app, &next, config).await?.map_err(Denied::into_error)?;
     if next.status != AccountStatus::Active {
         next.status = AccountStatus::Initiated;
@@ -410,4 +420,24 @@ pub async fn again(
     commit(app, tx, &next).await?;
     let account = get(app, &next.project_id, &next.id).await?;
     Ok(Started { account, redirect_url: Some(step.url), link_token: None, expires_at })
+}
+
+/// Connects an account again that needs nobody for it.
+async fn unattended(
+    app: &App,
+    account: &Account,
+    mut next: Account,
+    config: &AuthConfig,
+) -> Result<Started> {
+    for name in TOKEN_FIELDS {
+        next.state.0.remove(name);
+    }
+    let next = activate(app, config, next).await?.map_err(Denied::into_error)?;
+    let row = app.vault.seal_account(&next).await?;
+    let mut tx = app.db.begin().await?;
+    if !db::account::update_state(&mut *tx, &row, account.state_version).await? {
+        return Err(Error::bad_request("The connected account changed meanwhile").fix("Retry"));
+    }
+    commit(app, tx, &next).await?;
+    Ok(Started { account: next, redirect_url: None, link_token: None, expires_at: deadline(app) })
 }

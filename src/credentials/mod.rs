@@ -1,6 +1,7 @@
 //! How credentials are obtained and kept: authorize URLs, code exchange, logins, refresh,
 //! revocation. One folder or file per protocol; what is common to all stands beside them.
 
+pub mod fields;
 mod jwt;
 pub mod login;
 pub mod oauth1;
@@ -8,9 +9,10 @@ pub mod oauth2;
 mod refresh;
 mod renew;
 
+pub use fields::inherited;
 pub use oauth2::{
-    Authorization, CALLBACK_PATH, Provider, TokenFailure, TokenSet, default_redirect_uri,
-    managed_unavailable,
+    Authorization, CALLBACK_PATH, OauthClient, Provider, TokenFailure, TokenSet,
+    default_redirect_uri, managed_unavailable,
 };
 pub use refresh::{EXPIRED, Running, begin, fresh, refresh_now, rejected_again, round};
-pub use renew::{TOKEN_FIELDS, inherited};
+pub use renew::{TOKEN_FIELDS, renews};

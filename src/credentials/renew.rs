@@ -8,6 +8,7 @@ use serde_json::Map;
 use super::login::Login;
 use super::oauth2::{Provider, TokenFailure, TokenSet};
 use super::refresh::Timing;
+use crate::app::App;
 use crate::catalog::Toolkit;
 use crate::config::Config;
 use crate::domain::connection::{Account, AuthConfig, SecretMap};
@@ -21,8 +22,10 @@ pub const TOKEN_FIELDS: [&str; 6] =
 
 /// How one account gets new tokens.
 pub enum Means<'a> {
-    /// By its OAuth 2.0 refresh token.
+    /// By its OAuth 2.0 refresh token, or what else the provider takes in its place.
     RefreshToken(Box<Provider<'a>>, String),
+    /// By asking again as the client itself.
+    ClientCredentials(Box<Provider<'a>>),
     /// By logging in again with what the person gave.
     Login(Box<Login<'a>>),
     /// Not at all: only the person can connect again.
@@ -42,14 +45,16 @@ impl<'a> Means<'a> {
     ) -> Result<Self> {
         match account.scheme {
             AuthSchemeKind::Oauth2 => {
-                let state = inherited(auth_config, &account.state);
-                let provider = Provider::of(config, toolkit, auth_config, &state)?;
-                let token = account.state.text("refresh_token").filter(|t| !t.is_empty());
-                Ok(match token {
-                    Some(token) if provider.can_refresh() => {
-                        Self::RefreshToken(Box::new(provider), token.to_owned())
+                let provider = Provider::of(config, toolkit, auth_config, &account.state)?;
+                if !provider.definition().by_browser() {
+                    return Ok(Self::ClientCredentials(Box::new(provider)));
+                }
+                Ok(match provider.renewal(&account.state) {
+                    Some(token) => {
+                        let token = token.to_owned();
+                        Self::RefreshToken(Box::new(provider), token)
                     }
-                    _ => Self::Nothing,
+                    None => Self::Nothing,
                 })
             }
             kind => Ok(Login::of(toolkit, kind, Some(auth_config), &account.state)
@@ -64,12 +69,23 @@ impl<'a> Means<'a> {
     pub async fn renew(&self, net: &Client) -> std::result::Result<TokenSet, TokenFailure> {
         match self {
             Self::RefreshToken(provider, token) => provider.refresh(net, token).await,
+            Self::ClientCredentials(provider) => provider.client_credentials(net).await,
             Self::Login(login) => login.run(net).await,
             Self::Nothing => {
                 Err(TokenFailure::Refused("there is nothing to get new tokens with".into()))
             }
         }
     }
+}
+
+/// Whether an account can get new tokens without the person.
+///
+/// # Errors
+/// When the auth config has no usable client.
+pub fn renews(app: &App, auth_config: &AuthConfig, account: &Account) -> Result<bool> {
+    let Some(toolkit) = app.catalog.toolkit(&account.toolkit_slug) else { return Ok(false) };
+    let means = Means::of(&app.config, toolkit, auth_config, account)?;
+    Ok(!matches!(means, Means::Nothing))
 }
 
 /// What the account's definition says about the times of its tokens.
@@ -80,13 +96,6 @@ pub fn timing(toolkit: &Toolkit, account: &Account) -> Timing {
     };
     let seconds = |s: u32| Duration::from_secs(s.into());
     Timing { early: refresh.early_s.map(seconds), min_age: refresh.min_age_s.map(seconds) }
-}
-
-/// A connection's fields with those that the auth config gives to every account.
-pub fn inherited(config: &AuthConfig, state: &SecretMap) -> SecretMap {
-    let mut all = config.shared_credentials.clone();
-    all.0.extend(state.0.iter().map(|(k, v)| (k.clone(), v.clone())));
-    all
 }
 
 /// What new tokens of an account come from: its refresh token, or what the person gave. Tokens

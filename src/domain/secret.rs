@@ -9,6 +9,15 @@ pub fn mask(secret: &str) -> String {
     if head.chars().count() < 4 { "REDACTED".to_owned() } else { format!("{head}...") }
 }
 
+/// Whether a field of this name holds a credential; a caller's own data may have any fields.
+pub fn sounds_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name != "token_type"
+        && ["token", "secret", "key", "password", "credential", "private", "encoded", "session"]
+            .iter()
+            .any(|word| name.contains(word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::mask;

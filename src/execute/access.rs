@@ -12,9 +12,11 @@ use crate::app::App;
 use crate::catalog::fields::connect_fields;
 use crate::catalog::model::AuthScheme;
 use crate::catalog::{Catalog, Tool, Toolkit};
+use crate::credentials::fields;
 use crate::domain::connection::{Account, AuthConfig, Project};
 use crate::domain::id::AccountId;
 use crate::domain::scheme::AuthSchemeKind;
+use crate::domain::secret::sounds_secret;
 use crate::domain::status::AccountStatus;
 use crate::error::{Code, Error, Result, codes};
 
@@ -275,12 +277,12 @@ impl Access {
     pub(super) fn fields(&self, toolkit: &Toolkit) -> Fields<'_> {
         let state = match self {
             Self::Open | Self::Params => Cow::Owned(Map::new()),
-            Self::Account(account, config) => shared(&config.shared_credentials.0, account),
+            Self::Account(account, config) => given(config, account),
             Self::Custom(_, state) => Cow::Borrowed(state),
         };
         let cred = api_key_alias(state);
         let definition = self.kind().and_then(|kind| scheme(toolkit, kind));
-        let conn = definition.map(|scheme| connection(scheme, &cred)).unwrap_or_default();
+        let conn = definition.map(|scheme| fields::plain(scheme, &cred)).unwrap_or_default();
         Fields { cred, conn }
     }
 
@@ -289,7 +291,10 @@ impl Access {
         let fields = self.fields(toolkit);
         let definition = self.kind().and_then(|kind| scheme(toolkit, kind));
         let declared = |name: &str| {
-            definition.is_some_and(|s| s.connect_fields.iter().any(|f| f.secret && f.name == name))
+            definition.is_some_and(|s| {
+                let mut fields = s.connect_fields.iter().chain(&s.config_fields);
+                fields.any(|f| f.secret && f.name == name)
+            })
         };
         for (name, value) in fields.cred.iter() {
             if declared(name) || sounds_secret(name) {
@@ -309,23 +314,13 @@ impl Access {
     }
 }
 
-/// Whether a field of this name holds a credential; a caller's own data may have any fields.
-fn sounds_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    name != "token_type"
-        && ["token", "secret", "key", "password", "credential", "private", "encoded", "session"]
-            .iter()
-            .any(|word| name.contains(word))
-}
-
-/// The account's state over the fields that its config shares.
-fn shared<'a>(shared: &'a Map<String, Value>, account: &'a Account) -> Cow<'a, Map<String, Value>> {
-    if shared.is_empty() {
-        return Cow::Borrowed(&account.state.0);
+/// The account's state with the fields that its config gives.
+fn given<'a>(config: &AuthConfig, account: &'a Account) -> Cow<'a, Map<String, Value>> {
+    if fields::gives(config) {
+        Cow::Owned(fields::inherited(config, &account.state).0)
+    } else {
+        Cow::Borrowed(&account.state.0)
     }
-    let mut all = shared.clone();
-    all.extend(account.state.0.iter().map(|(k, v)| (k.clone(), v.clone())));
-    Cow::Owned(all)
 }
 
 /// Forms call the key `generic_api_key`, templates `api_key`.
@@ -336,43 +331,4 @@ fn api_key_alias(mut cred: Cow<'_, Map<String, Value>>) -> Cow<'_, Map<String, V
         cred.to_mut().insert("api_key".to_owned(), key);
     }
     cred
-}
-
-/// Connection fields that are not secret, and what the token answer's `capture` kept.
-fn connection(scheme: &AuthScheme, cred: &Map<String, Value>) -> Map<String, Value> {
-    const SECRET: &[&str] = &[
-        "access_token",
-        "refresh_token",
-        "id_token",
-        "client_secret",
-        "api_key",
-        "generic_api_key",
-        "token",
-        "password",
-    ];
-    let fields = scheme.connect_fields.iter().chain(&scheme.config_fields);
-    let mut conn = Map::new();
-    for field in fields.filter(|f| !f.secret && !SECRET.contains(&f.name.as_str())) {
-        let default = || field.default.clone().map(Value::String);
-        if let Some(value) = cred.get(&field.name).cloned().or_else(default) {
-            conn.insert(field.name.clone(), value);
-        }
-    }
-    let captured = scheme
-        .oauth2
-        .iter()
-        .flat_map(|o| o.captured())
-        .chain(scheme.oauth1.iter().flat_map(|o| o.capture.keys()))
-        .chain(scheme.login.iter().flat_map(|l| l.token.capture.keys()));
-    for name in captured.filter(|name| !SECRET.contains(&name.as_str())) {
-        if let Some(value) = cred.get(name) {
-            conn.insert(name.clone(), value.clone());
-        }
-    }
-    if scheme.scheme == AuthSchemeKind::Basic
-        && let Some(name) = cred.get("username")
-    {
-        conn.entry("username").or_insert_with(|| name.clone());
-    }
-    conn
 }

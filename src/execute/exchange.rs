@@ -222,7 +222,7 @@ fn renewable(access: &Access) -> Option<Arc<Account>> {
     match access {
         Access::Account(account, _)
             if account.scheme.logs_in()
-                || (account.scheme.renews() && account.state.text("refresh_token").is_some()) =>
+                || (account.scheme.renews() && account.state.text("access_token").is_some()) =>
         {
             Some(account.clone())
         }

@@ -38,6 +38,9 @@ pub async fn callback(
     }
 }
 
+/// Further parameters that are looked at.
+const MAX_FURTHER: usize = 50;
+
 fn wants_html(headers: &HeaderMap) -> bool {
     headers
         .get(header::ACCEPT)
@@ -60,7 +63,13 @@ fn read(query: &str) -> Answer {
             "oauth_verifier" => &mut answer.oauth_verifier,
             "oauth_problem" => &mut answer.error,
             "denied" => &mut answer.denied,
-            _ => continue,
+            _ if answer.rest.len() >= MAX_FURTHER => continue,
+            name => {
+                let again = answer.rest.contains_key(name);
+                let value = if again { String::new() } else { value.into_owned() };
+                answer.rest.insert(name.to_owned(), value);
+                continue;
+            }
         };
         twice |= slot.replace(value.into_owned()).is_some();
     }
@@ -75,5 +84,7 @@ mod tests {
     fn a_parameter_that_comes_twice_counts_for_nothing() {
         assert_eq!(read("state=a&code=b&x=1").code.as_deref(), Some("b"));
         assert!(read("state=a&state=b&code=c").state.is_none());
+        assert_eq!(read("state=a&code=c&realm=1&realm=2").rest["realm"], "");
+        assert_eq!(read("state=a&code=c&realm=1").rest["realm"], "1");
     }
 }

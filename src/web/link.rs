@@ -114,7 +114,7 @@ fn form(
         app_name,
         toolkit_name: link.toolkit_name.clone(),
         toolkit_logo: image(link.toolkit_logo.as_deref()),
-        redirects: link.account.scheme.redirects(),
+        redirects: link.by_browser,
         fields,
         problems,
         denied: denied.map(|why| why.trim_end_matches('.').to_owned()),

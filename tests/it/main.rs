@@ -15,6 +15,7 @@ mod hard;
 mod limits;
 mod logbook;
 mod net;
+mod oauth2;
 mod schemes;
 mod storage;
 #[allow(dead_code)] // a shared toolbox: not every helper has a user at all times

@@ -3,6 +3,7 @@
 // checks every credential. Bearer tokens are checked by introspection, on each request.
 import { appendFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { generateKeyPairSync } from 'node:crypto';
 import Provider from 'oidc-provider';
 
 const API_KEYS = new Map([['acme-key-1', 'key-1'], ['acme-key-2', 'key-2']]);
@@ -26,11 +27,38 @@ function client(client_id, callback) {
   };
 }
 
+// Clients that show who they are in each of the ways there are; tests are given their keys.
+export const KEYS = {
+  rs256: generateKeyPairSync('rsa', { modulusLength: 2048 }),
+  es256: generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+};
+
+function waysToAuthenticate(callback) {
+  const itself = { redirect_uris: [], response_types: [], grant_types: ['client_credentials'] };
+  const byKey = (alg) => ({
+    client_id: `acme-${alg}`,
+    token_endpoint_auth_method: 'private_key_jwt',
+    token_endpoint_auth_signing_alg: alg.toUpperCase(),
+    jwks: { keys: [{ ...KEYS[alg].publicKey.export({ format: 'jwk' }), kid: `${alg}-1`, use: 'sig' }] },
+  });
+  const { client_secret: _, ...open } = client('acme-public', callback);
+  const { client_secret: __, ...keyed } = client('acme-es256', callback);
+  return [
+    { ...client('acme-post', callback), token_endpoint_auth_method: 'client_secret_post' },
+    { ...open, token_endpoint_auth_method: 'none', application_type: 'native' },
+    { ...keyed, ...byKey('es256') },
+    { ...itself, ...byKey('rs256') },
+    // A secret with everything that a basic header has to escape.
+    { ...itself, client_id: 'acme-itself', client_secret: 'it: self+/ %&=~secret' },
+  ];
+}
+
 function openid(issuer, callback) {
   const provider = new Provider(issuer, {
     clients: [
       client('acme-managed', callback),
       client('acme-short', callback),
+      ...waysToAuthenticate(callback),
       { client_id: 'acme-api', client_secret: 'acme-api-secret', redirect_uris: [], response_types: [], grant_types: [] },
     ],
     findAccount: (_, sub) => ({ accountId: sub, claims: () => ({ sub }) }),
@@ -43,10 +71,12 @@ function openid(issuer, callback) {
     },
     features: {
       devInteractions: { enabled: false },
+      clientCredentials: { enabled: true },
       revocation: { enabled: true },
       introspection: { enabled: true, allowedPolicy: () => true },
     },
-    pkce: { required: () => true },
+    // One client is of the time before PKCE.
+    pkce: { required: (_, { clientId }) => clientId !== 'acme-post' },
     issueRefreshToken: () => true,
     rotateRefreshToken: true,
     interactions: { url: (_, interaction) => `/login/${interaction.uid}` },
@@ -58,6 +88,7 @@ function openid(issuer, callback) {
       IdToken: 3600,
       Interaction: 3600,
       RefreshToken: 86400,
+      ClientCredentials: 3600,
       Session: 86400,
     },
   });
@@ -139,7 +170,7 @@ export async function startAcme(callback, logFile) {
       body: new URLSearchParams({ token: value }),
     });
     const token = await answer.json();
-    return token.active && token.token_type !== undefined ? token.sub : undefined;
+    return token.active && token.token_type !== undefined ? token.sub ?? token.client_id : undefined;
   }
 
   async function api(request, response, url) {

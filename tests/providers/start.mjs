@@ -10,7 +10,7 @@ import { createWriteStream, mkdirSync, readFileSync, writeFileSync } from 'node:
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { startAcme } from './acme.mjs';
+import { KEYS, startAcme } from './acme.mjs';
 import { startHackerNews } from './hackernews.mjs';
 
 const { values: options } = parseArgs({
@@ -113,9 +113,17 @@ const providers = {
     managed: { client_id: 'acme-managed', client_secret: 'acme-managed-secret' },
   },
 };
+for (const slug of ['acme_post', 'acme_public', 'acme_key', 'acme_key_itself', 'acme_itself', 'acme_own_client']) {
+  const { managed, ...endpoints } = providers.acme;
+  providers[slug] = endpoints;
+}
+for (const [name, { privateKey }] of Object.entries(KEYS)) {
+  writeFileSync(join(options.out, `${name}.pem`), privateKey.export({ type: 'pkcs8', format: 'pem' }));
+}
 writeFileSync(join(options.out, 'providers.yaml'), JSON.stringify(providers, null, 2)); // JSON is YAML
 writeFileSync(join(options.out, 'env'), [
   ...Object.entries({ ...at, acme, hackernews }).map(([name, url]) => `export ${name.toUpperCase()}_URL=${url}`),
+  ...Object.keys(KEYS).map((name) => `export ACME_${name.toUpperCase()}=${join(options.out, `${name}.pem`)}`),
   '',
 ].join('\n'));
 

@@ -44,6 +44,20 @@ pub struct AuthScheme {
     pub login: Option<Login>,
 }
 
+impl AuthScheme {
+    /// Names that captured values go by in templates.
+    pub fn captured(&self) -> impl Iterator<Item = &String> {
+        let oauth1 = self.oauth1.iter().flat_map(|o| o.capture.keys());
+        let login = self.login.iter().flat_map(|l| l.token.capture.keys());
+        self.oauth2.iter().flat_map(OAuth2::captured).chain(oauth1).chain(login)
+    }
+
+    /// Whether connecting sends the person's browser to the provider.
+    pub fn by_browser(&self) -> bool {
+        self.scheme.redirects() && self.oauth2.as_ref().is_none_or(OAuth2::by_browser)
+    }
+}
+
 /// A field of a form: creation of an auth config, or of a connection.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::SigningAlg;
+
 /// OAuth 2.0 of one provider.
 ///
 /// Texts of `params` and `headers` are templates. They see `conn` (fields that are not secret,
@@ -221,8 +223,8 @@ pub enum ClientAuth {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Assertion {
-    /// Signature algorithm: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA.
-    pub alg: String,
+    /// Signature algorithm.
+    pub alg: SigningAlg,
     /// Audience; the token endpoint when absent.
     pub audience: Option<String>,
     /// How long it is good for.
@@ -231,7 +233,7 @@ pub struct Assertion {
 
 impl Default for Assertion {
     fn default() -> Self {
-        Self { alg: "RS256".into(), audience: None, lifetime_s: 300 }
+        Self { alg: SigningAlg::RS256, audience: None, lifetime_s: 300 }
     }
 }
 

@@ -12,9 +12,8 @@ use super::sign::Signer;
 use crate::catalog::Toolkit;
 use crate::catalog::model::{OAuth1, OAuth1Endpoint};
 use crate::config::Config;
-use crate::credentials::oauth2::{
-    TokenFailure, clean, default_redirect_uri, fill, managed_unavailable,
-};
+use crate::credentials::fields;
+use crate::credentials::oauth2::{TokenFailure, clean, default_redirect_uri, managed_unavailable};
 use crate::domain::connection::{AuthConfig, SecretMap};
 use crate::domain::outbound::{OutboundBody, OutboundRequest};
 use crate::domain::scheme::AuthSchemeKind;
@@ -80,9 +79,11 @@ impl<'a> Provider<'a> {
                 format!("{} does not connect by OAUTH1", toolkit.file.name),
             ));
         };
+        let conn = fields::plain(scheme, &fields::inherited(auth_config, state).0);
         let endpoint = |endpoint: &OAuth1Endpoint| -> Result<Url> {
-            let text = fill(&endpoint.url, scheme, state)?;
-            Url::parse(&text).map_err(|_| Error::bad_request("An OAuth endpoint is not a URL"))
+            toolkit.endpoint(&endpoint.url, &[("conn", &conn)], &[]).map_err(|problem| {
+                Error::invalid("The connection cannot be started with these fields", vec![problem])
+            })
         };
         let own = auth_config.credentials.text("oauth_redirect_uri");
         Ok(Self {

@@ -1,12 +1,14 @@
 //! OAuth 2.0: the authorization request, the token endpoint, and what its answers mean.
 
 mod answer;
+mod assertion;
 mod provider;
+mod request;
 mod token;
 
-pub(super) use provider::fill;
 pub use provider::{
-    Authorization, CALLBACK_PATH, Provider, client_id, default_redirect_uri, managed_unavailable,
+    Authorization, CALLBACK_PATH, OauthClient, Provider, client_id, default_redirect_uri,
+    managed_unavailable,
 };
 pub(super) use token::clean;
 pub use token::{TokenFailure, TokenSet};

@@ -358,12 +358,11 @@ async fn refresh(
     if !account.scheme.redirects() {
         return answer(account.status, None);
     }
-    let has_token = account.state.text("refresh_token").is_some_and(|t| !t.is_empty());
-    if account.status == AccountStatus::Active && has_token {
+    let config = find_config(&app, project, &account.auth_config_id).await?;
+    if account.status == AccountStatus::Active && credentials::renews(&app, &config, &account)? {
         let account = credentials::refresh_now(&app, Arc::new(account)).await?;
         return answer(account.status, None);
     }
-    let config = find_config(&app, project, &account.auth_config_id).await?;
     let callback = query.redirect_url.or(body.redirect_url);
     let started = start::again(&app, &account, &config, callback).await?;
     answer(started.account.status, started.redirect_url)

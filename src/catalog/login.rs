@@ -124,16 +124,22 @@ pub struct LoggedIn {
 
 /// Puts the login of the scheme in place where the definition has none.
 pub(super) fn imply(scheme: &mut AuthScheme) -> Result<(), String> {
-    if scheme.login.is_some() || !scheme.scheme.logs_in() {
+    let whole = |login: &model::Login| login.assertion.is_some() || !login.steps.is_empty();
+    if scheme.login.as_ref().is_some_and(whole) || !scheme.scheme.logs_in() {
         return Ok(());
     }
     let mut known: BTreeMap<AuthSchemeKind, model::Login> =
         serde_saphyr::from_str(IMPLIED).map_err(|e| format!("implied logins: {e}"))?;
-    scheme.login = known.remove(&scheme.scheme);
-    match scheme.login {
-        Some(_) => Ok(()),
-        None => Err(format!("{} needs `login`", scheme.scheme.as_str())),
+    let Some(mut implied) = known.remove(&scheme.scheme) else {
+        return Err(format!("{} needs `login`", scheme.scheme.as_str()));
+    };
+    // The definition may name the scopes and leave the rest as it is.
+    if let Some(own) = scheme.login.take() {
+        implied.scopes = own.scopes;
+        implied.available_scopes = own.available_scopes;
     }
+    scheme.login = Some(implied);
+    Ok(())
 }
 
 impl Login {
@@ -494,6 +500,12 @@ mod tests {
             let found = login.problems(&cred.into_iter().collect(), &BTreeSet::new());
             assert!(found.is_empty(), "{kind}: {found:?}");
         }
+        let mut scheme: AuthScheme =
+            serde_saphyr::from_str("{scheme: GOOGLE_SERVICE_ACCOUNT, login: {scopes: [a]}}")
+                .unwrap();
+        imply(&mut scheme).unwrap();
+        let login = scheme.login.unwrap();
+        assert!(login.assertion.is_some() && login.scopes == ["a"], "{login:?}");
         for kind in ["BASIC_WITH_JWT", "CALCOM_AUTH"] {
             let mut scheme: AuthScheme =
                 serde_saphyr::from_str(&format!("{{scheme: {kind}}}")).unwrap();

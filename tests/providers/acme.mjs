@@ -4,7 +4,8 @@
 import { appendFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { generateKeyPairSync } from 'node:crypto';
-import Provider from 'oidc-provider';
+import { importSPKI, jwtVerify } from 'jose';
+import Provider, { errors } from 'oidc-provider';
 
 const API_KEYS = new Map([['acme-key-1', 'key-1'], ['acme-key-2', 'key-2']]);
 const BEARERS = new Map([['acme-bearer-1', 'bearer-1']]);
@@ -12,6 +13,8 @@ const BASIC = new Map([['acme:opensesame', 'basic-acme']]);
 const PIXEL = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=', 'base64');
 const SHORT_LIFE_S = 2;
+const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
+const ROBOT = 'robot@acme.example';
 
 const escape = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 const page = (title, body) => `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}</title>
@@ -58,6 +61,10 @@ function openid(issuer, callback) {
     clients: [
       client('acme-managed', callback),
       client('acme-short', callback),
+      {
+        client_id: 'acme-robot', token_endpoint_auth_method: 'none', redirect_uris: [], response_types: [],
+        grant_types: [JWT_BEARER],
+      },
       ...waysToAuthenticate(callback),
       { client_id: 'acme-api', client_secret: 'acme-api-secret', redirect_uris: [], response_types: [], grant_types: [] },
     ],
@@ -102,6 +109,31 @@ async function readBody(request) {
   return Buffer.concat(chunks);
 }
 
+// RFC 7523: an assertion that jose finds right is good for a token. `keys` are the robot's, by algorithm.
+function acceptAssertions(provider, keys) {
+  provider.registerGrantType(JWT_BEARER, async (ctx) => {
+    const { client, params } = ctx.oidc;
+    let claims;
+    try {
+      const { payload } = await jwtVerify(params.assertion, async ({ alg }) => importSPKI(keys[alg], alg), {
+        issuer: ROBOT, audience: 'https://acme.example/oauth/token', algorithms: Object.keys(keys),
+        requiredClaims: ['iat', 'exp'], maxTokenAge: '1h', clockTolerance: 5,
+      });
+      claims = payload;
+    } catch (error) {
+      throw new errors.InvalidGrant(`the assertion is not right: ${error.code}`);
+    }
+    const accountId = claims.sub ?? claims.iss;
+    const grant = new provider.Grant({ accountId, clientId: client.clientId });
+    grant.addOIDCScope(claims.scope ?? 'openid');
+    const token = new provider.AccessToken({
+      accountId, client, grantId: await grant.save(), gty: 'jwt_bearer', scope: claims.scope ?? 'openid',
+    });
+    ctx.oidc.entity('AccessToken', token);
+    ctx.body = { access_token: await token.save(), expires_in: token.expiration, token_type: 'Bearer' };
+  }, ['assertion']);
+}
+
 // Login first, then consent, each a page with a form; Cancel is access_denied.
 async function interaction(provider, request, response) {
   const details = await provider.interactionDetails(request, response);
@@ -133,11 +165,12 @@ async function interaction(provider, request, response) {
      <button name="action" value="cancel" formnovalidate>Cancel</button></form>`));
 }
 
-export async function startAcme(callback, logFile) {
+export async function startAcme(callback, logFile, keys) {
   const server = createServer();
   await new Promise((done) => server.listen(0, '127.0.0.1', done));
   const issuer = `http://127.0.0.1:${server.address().port}`;
   const provider = openid(issuer, callback);
+  acceptAssertions(provider, keys);
   const oauth = provider.callback();
 
   // What was issued, by person: tests count it, and revoke it at the revocation endpoint.

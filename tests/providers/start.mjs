@@ -6,6 +6,7 @@
 // Writes to the folder: providers.yaml (PATCHBAY_PROVIDERS_FILE), env (shell variables with the
 // addresses) and logs; prints "ready" when all of them answer.
 import { spawn } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { createWriteStream, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -41,7 +42,9 @@ async function freeRow(count) {
 }
 
 const services = ['github', 'google', 'slack', 'linear', 'stripe'];
-const first = await freeRow(services.length);
+// The last one is for vinyl, which the Python tests start by themselves.
+const first = await freeRow(services.length + 1);
+const vinyl = `http://127.0.0.1:${first + services.length}`;
 const at = Object.fromEntries(services.map((name, i) => [name, `http://127.0.0.1:${first + i}`]));
 
 const seed = readFileSync(join(here, 'emulate.yaml'), 'utf8').replaceAll('{callback}', options.callback);
@@ -70,7 +73,17 @@ process.on('SIGINT', () => end(0));
 const parent = process.ppid;
 setInterval(() => process.ppid === parent || end(0), 1000).unref();
 
-const acme = await startAcme(options.callback, join(options.out, 'acme.log'));
+// Keys of an account that is no person, one of each kind.
+function robotKey(name, type, kind) {
+  const { privateKey, publicKey } = generateKeyPairSync(type, kind);
+  const file = join(options.out, name);
+  writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  return [file, publicKey.export({ type: 'spki', format: 'pem' })];
+}
+const [robot_rsa_key, rsa] = robotKey('robot-rsa.pem', 'rsa', { modulusLength: 2048 });
+const [robot_ec_key, ec] = robotKey('robot-ec.pem', 'ec', { namedCurve: 'P-256' });
+
+const acme = await startAcme(options.callback, join(options.out, 'acme.log'), { RS256: rsa, ES256: ec });
 const hackernews = await startHackerNews();
 
 // Google's authorization, tokens and APIs have hosts of their own; the emulator has one for all.
@@ -112,6 +125,7 @@ const providers = {
     revoke_url: `${acme}/oauth/token/revocation`,
     managed: { client_id: 'acme-managed', client_secret: 'acme-managed-secret' },
   },
+  vinyl: { base_url: vinyl, authorize_url: `${vinyl}/oauth/authorize`, token_url: `${vinyl}/oauth` },
 };
 for (const slug of ['acme_post', 'acme_public', 'acme_key', 'acme_key_itself', 'acme_itself', 'acme_own_client']) {
   const { managed, ...endpoints } = providers.acme;
@@ -122,7 +136,8 @@ for (const [name, { privateKey }] of Object.entries(KEYS)) {
 }
 writeFileSync(join(options.out, 'providers.yaml'), JSON.stringify(providers, null, 2)); // JSON is YAML
 writeFileSync(join(options.out, 'env'), [
-  ...Object.entries({ ...at, acme, hackernews }).map(([name, url]) => `export ${name.toUpperCase()}_URL=${url}`),
+  ...Object.entries({ ...at, acme, hackernews, vinyl }).map(([name, url]) => `export ${name.toUpperCase()}_URL=${url}`),
+  ...Object.entries({ robot_rsa_key, robot_ec_key }).map(([name, file]) => `export ${name.toUpperCase()}='${file}'`),
   ...Object.keys(KEYS).map((name) => `export ACME_${name.toUpperCase()}=${join(options.out, `${name}.pem`)}`),
   '',
 ].join('\n'));

@@ -180,12 +180,8 @@ impl<'a> Provider<'a> {
                 response.retry_after(crate::domain::time::now()),
             )),
             status => {
-                let text: String =
-                    String::from_utf8_lossy(&response.body).chars().take(200).collect();
                 let secrets: Vec<Option<&str>> = secrets.iter().map(|s| Some(s.as_str())).collect();
-                // A page for people says nothing in a line.
-                let text = if text.trim_start().starts_with('<') { String::new() } else { text };
-                let why = format!("HTTP {status} {}", clean(text.trim(), &secrets));
+                let why = format!("HTTP {status} {}", clean(&reason(&response.body), &secrets));
                 Err(TokenFailure::Refused(why.trim().to_owned()))
             }
         }
@@ -242,6 +238,18 @@ fn consumer(
         _ => Err(Error::bad_request("The auth config has no consumer key and secret")
             .fix("Set consumer_key and consumer_secret in the auth config's credentials")),
     }
+}
+
+/// What a refusal says: in one of the forms that providers use, or as a text that is no page.
+fn reason(body: &[u8]) -> String {
+    let form: HashMap<String, String> = url::form_urlencoded::parse(body).into_owned().collect();
+    let said = ["oauth_problem_advice", "error_description", "oauth_problem", "error"];
+    if let Some(text) = said.iter().find_map(|name| form.get(*name)) {
+        return text.clone();
+    }
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim();
+    if text.starts_with('<') { String::new() } else { text.chars().take(200).collect() }
 }
 
 fn pair(answer: &HashMap<String, String>) -> Result<(String, SecretString), TokenFailure> {

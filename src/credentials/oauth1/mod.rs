@@ -18,5 +18,5 @@ impl Signer {
 }
 
 fn moment() -> sign::Moment {
-    sign::Moment { nonce: random_text(32), timestamp: now().timestamp() }
+    sign::Moment { nonce: random_text(24), timestamp: now().timestamp() }
 }

@@ -1,7 +1,9 @@
 //! That credentials never lapse silently, whatever providers answer.
 
+mod crowd;
 mod faults;
 mod kill;
+mod machine;
 #[allow(dead_code)] // a shared toolbox: not every fault has a test at all times
 pub mod provider;
 mod replica;
@@ -33,6 +35,7 @@ pub struct World {
     pub app: TestApp,
     pub provider: Provider,
     pub config: String,
+    settings: Vec<(String, String)>,
     _toolkits: tempfile::TempDir,
 }
 
@@ -50,7 +53,13 @@ impl World {
         all.extend_from_slice(settings);
         let app = TestApp::with(&all).await;
         let config = oauth_config(&app.client()).await;
-        Self { app, provider, config, _toolkits: folder }
+        let settings = all.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Self { app, provider, config, settings, _toolkits: folder }
+    }
+
+    /// The settings that a replica needs.
+    pub fn settings(&self) -> Vec<(&str, &str)> {
+        self.settings.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect()
     }
 
     pub fn client(&self) -> TestClient {

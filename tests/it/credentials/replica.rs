@@ -16,7 +16,7 @@ const ORG_KEY: &str = "oak_for_tests_of_crashes_only";
 
 /// What all replicas share.
 pub struct Fleet {
-    _database: TestDatabase,
+    pub database: TestDatabase,
     url: String,
     settings: Vec<(String, String)>,
     folder: tempfile::TempDir,
@@ -26,12 +26,7 @@ impl Fleet {
     pub async fn new(settings: &[(&str, &str)]) -> Self {
         let database = TestDatabase::create().await;
         let settings = settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Self {
-            url: database.url(),
-            _database: database,
-            settings,
-            folder: tempfile::tempdir().unwrap(),
-        }
+        Self { url: database.url(), database, settings, folder: tempfile::tempdir().unwrap() }
     }
 
     /// Starts a replica; the provider sees its name with every token request.
@@ -70,6 +65,10 @@ pub struct Replica {
 }
 
 impl Replica {
+    pub fn is_alive(&self) -> bool {
+        self.server.lock().unwrap().is_some()
+    }
+
     /// Ends it as the kernel does when memory is short, without a chance to clean up.
     pub fn kill(&self) {
         if let Some(server) = self.server.lock().unwrap().take() {

@@ -196,6 +196,11 @@ impl Book {
         self.grants[known.grant].over.is_none().then_some(known.grant)
     }
 
+    /// Whether a refresh token was used and is over.
+    pub fn was_used(&self, token: &str) -> bool {
+        self.rules.rotate && self.refresh.get(token).is_some_and(|known| known.used.is_some())
+    }
+
     pub fn why_over(&self, grant: usize) -> Option<&'static str> {
         self.grants[grant].over
     }

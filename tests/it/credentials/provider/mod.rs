@@ -36,6 +36,8 @@ pub enum Fault {
     Silence,
     /// Everything waits until the gate opens.
     Held,
+    /// Waits at the gate, and then this.
+    HeldThen(Box<Fault>),
     /// The usual answer, changed.
     Changed(fn(&mut Value)),
 }
@@ -70,6 +72,7 @@ type Watcher = Arc<dyn Fn(Point, &str) + Send + Sync>;
 struct Inner {
     book: Mutex<Book>,
     next: Mutex<VecDeque<Fault>>,
+    exchanges: Mutex<VecDeque<Fault>>,
     always: Mutex<Option<Fault>>,
     watcher: Mutex<Option<Watcher>>,
     gate: watch::Sender<bool>,
@@ -90,6 +93,7 @@ impl Provider {
         let inner = Arc::new(Inner {
             book: Mutex::default(),
             next: Mutex::default(),
+            exchanges: Mutex::default(),
             always: Mutex::default(),
             watcher: Mutex::default(),
             gate: watch::channel(false).0,
@@ -133,6 +137,19 @@ impl Provider {
         self.inner.next.lock().unwrap().extend(faults);
     }
 
+    /// What happens to the next exchanges of a code, one each.
+    pub fn next_exchange(&self, fault: Fault) {
+        self.inner.exchanges.lock().unwrap().push_back(fault);
+    }
+
+    /// Forgets what was to happen.
+    pub fn calm(&self) {
+        self.inner.next.lock().unwrap().clear();
+        self.inner.exchanges.lock().unwrap().clear();
+        *self.inner.always.lock().unwrap() = None;
+        *self.inner.watcher.lock().unwrap() = None;
+    }
+
     /// What happens to every refresh from now on.
     pub fn always(&self, fault: Option<Fault>) {
         *self.inner.always.lock().unwrap() = fault;
@@ -143,12 +160,18 @@ impl Provider {
         *self.inner.watcher.lock().unwrap() = Some(Arc::new(watcher));
     }
 
-    /// Lets go what is [`Fault::Held`].
+    /// From now on, requests with [`Fault::Held`] wait.
+    pub fn close_gate(&self) {
+        self.inner.gate.send_replace(false);
+        self.inner.held.send_replace(0);
+    }
+
+    /// Lets go what is held.
     pub fn open_gate(&self) {
         self.inner.gate.send_replace(true);
     }
 
-    /// Waits until so many refreshes are held.
+    /// Waits until so many requests are held.
     pub async fn holds(&self, count: usize) {
         self.inner.held.subscribe().wait_for(|held| *held >= count).await.unwrap();
     }
@@ -206,50 +229,25 @@ async fn token(
     body: Bytes,
 ) -> Response {
     let form: HashMap<String, String> = url::form_urlencoded::parse(&body).into_owned().collect();
-    match form["grant_type"].as_str() {
-        "authorization_code" => exchange(&inner, &headers, &form),
-        "refresh_token" => refresh(inner, client, form).await,
-        other => refused(400, "unsupported_grant_type", other),
-    }
-}
-
-fn exchange(inner: &Inner, headers: &HeaderMap, form: &HashMap<String, String>) -> Response {
-    let mut book = inner.book.lock().unwrap();
-    // A code works once.
-    let Some(code) = book.codes.remove(&form["code"]) else {
-        return refused(400, "invalid_grant", "unknown code");
+    let refreshes = match form["grant_type"].as_str() {
+        "authorization_code" => false,
+        "refresh_token" => true,
+        other => return refused(400, "unsupported_grant_type", other),
     };
-    if form["redirect_uri"] != code.redirect_uri {
-        return refused(400, "invalid_grant", "redirect_uri differs");
+    if refreshes {
+        inner.forms.lock().unwrap().push(form.clone());
     }
-    if client_of(headers, form) != code.client_id {
-        return refused(401, "invalid_client", "another client");
-    }
-    let verifier = form
-        .get("code_verifier")
-        .map(|v| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(Sha256::digest(v)));
-    if verifier != code.challenge {
-        return refused(400, "invalid_grant", "PKCE verification failed");
-    }
-    let issued = book.grant(&code.redirect_uri);
-    axum::Json(answer(&book.rules, &issued, "read write")).into_response()
-}
-
-fn answer(rules: &Rules, issued: &book::Issued, scope: &str) -> Value {
-    let mut answer = json!({"access_token": issued.access, "token_type": "Bearer", "scope": scope});
-    if let Some(token) = &issued.refresh {
-        answer["refresh_token"] = token.as_str().into();
-    }
-    if let Some(seconds) = &rules.expires_in {
-        answer["expires_in"] = seconds.clone();
-    }
-    answer
-}
-
-async fn refresh(inner: Arc<Inner>, client: String, form: HashMap<String, String>) -> Response {
-    inner.forms.lock().unwrap().push(form.clone());
     inner.reached(Point::Asked, &client);
-    let fault = inner.fault();
+    let mut fault =
+        if refreshes { inner.fault() } else { inner.exchanges.lock().unwrap().pop_front() };
+    if matches!(fault, Some(Fault::Held | Fault::HeldThen(_))) {
+        inner.held.send_modify(|held| *held += 1);
+        inner.gate.subscribe().wait_for(|open| *open).await.unwrap();
+        fault = match fault {
+            Some(Fault::HeldThen(then)) => Some(*then),
+            _ => None,
+        };
+    }
     match &fault {
         Some(Fault::Answer(status, headers, body)) => {
             let mut response = Response::builder().status(*status);
@@ -259,25 +257,13 @@ async fn refresh(inner: Arc<Inner>, client: String, form: HashMap<String, String
             return response.body(Body::from(body.clone())).unwrap();
         }
         Some(Fault::DropBefore) => return broken(b""),
-        Some(Fault::Held) => {
-            inner.held.send_modify(|held| *held += 1);
-            inner.gate.subscribe().wait_for(|open| *open).await.unwrap();
-        }
         _ => {}
     }
-    let mut answer = {
-        let mut book = inner.book.lock().unwrap();
-        let redirect = form.get("redirect_uri").map(String::as_str);
-        match book.refresh(&client, &form["refresh_token"], redirect) {
-            Ok(issued) => {
-                let scope = book.rules.refreshed_scope.unwrap_or("read write");
-                answer(&book.rules, &issued, scope)
-            }
-            Err(Verdict::Wrong) => {
-                return refused(400, "invalid_request", "redirect_uri is wrong");
-            }
-            Err(_) => return refused(400, "invalid_grant", "the refresh token is not valid"),
-        }
+    let answer =
+        if refreshes { refresh(&inner, &client, &form) } else { exchange(&inner, &headers, &form) };
+    let mut answer = match answer {
+        Ok(answer) => answer,
+        Err(refusal) => return *refusal,
     };
     inner.reached(Point::Issued, &client);
     match fault {
@@ -290,6 +276,58 @@ async fn refresh(inner: Arc<Inner>, client: String, form: HashMap<String, String
         }
         _ => sent(inner, client, &answer),
     }
+}
+
+/// Tokens, or the refusal.
+type Granted = Result<Value, Box<Response>>;
+
+fn exchange(inner: &Inner, headers: &HeaderMap, form: &HashMap<String, String>) -> Granted {
+    let mut book = inner.book.lock().unwrap();
+    let no = |status, code, why| Err(Box::new(refused(status, code, why)));
+    // A code works once.
+    let Some(code) = book.codes.remove(&form["code"]) else {
+        return no(400, "invalid_grant", "unknown code");
+    };
+    if form["redirect_uri"] != code.redirect_uri {
+        return no(400, "invalid_grant", "redirect_uri differs");
+    }
+    if client_of(headers, form) != code.client_id {
+        return no(401, "invalid_client", "another client");
+    }
+    let verifier = form
+        .get("code_verifier")
+        .map(|v| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(Sha256::digest(v)));
+    if verifier != code.challenge {
+        return no(400, "invalid_grant", "PKCE verification failed");
+    }
+    let issued = book.grant(&code.redirect_uri);
+    Ok(answer(&book.rules, &issued, "read write"))
+}
+
+fn refresh(inner: &Inner, client: &str, form: &HashMap<String, String>) -> Granted {
+    let mut book = inner.book.lock().unwrap();
+    let redirect = form.get("redirect_uri").map(String::as_str);
+    match book.refresh(client, &form["refresh_token"], redirect) {
+        Ok(issued) => {
+            let scope = book.rules.refreshed_scope.unwrap_or("read write");
+            Ok(answer(&book.rules, &issued, scope))
+        }
+        Err(Verdict::Wrong) => {
+            Err(Box::new(refused(400, "invalid_request", "redirect_uri is wrong")))
+        }
+        Err(_) => Err(Box::new(refused(400, "invalid_grant", "the refresh token is not valid"))),
+    }
+}
+
+fn answer(rules: &Rules, issued: &book::Issued, scope: &str) -> Value {
+    let mut answer = json!({"access_token": issued.access, "token_type": "Bearer", "scope": scope});
+    if let Some(token) = &issued.refresh {
+        answer["refresh_token"] = token.as_str().into();
+    }
+    if let Some(seconds) = &rules.expires_in {
+        answer["expires_in"] = seconds.clone();
+    }
+    answer
 }
 
 /// An answer whose connection breaks after these bytes of the body.

@@ -51,6 +51,13 @@ impl<T> Clone for Entry<T> {
     }
 }
 
+/// The account that is used when none is named.
+#[derive(Debug)]
+struct Default {
+    id: AccountId,
+    several: bool,
+}
+
 type UserKey = (ProjectId, String, String);
 
 /// See the module.
@@ -61,7 +68,7 @@ pub struct Cache {
     principals: Lru<[u8; 32], Entry<Principal>>,
     auth_configs: Lru<(ProjectId, AuthConfigId), Entry<AuthConfig>>,
     accounts: Lru<(ProjectId, AccountId), Entry<Account>>,
-    defaults: Lru<UserKey, Entry<AccountId>>,
+    defaults: Lru<UserKey, Entry<Default>>,
     /// Refreshes in progress on this replica.
     pub flights: Flights,
 }
@@ -222,7 +229,7 @@ impl Cache {
         Ok(account)
     }
 
-    /// The newest usable account of a user for a toolkit.
+    /// The newest usable account of a user for a toolkit, and whether there are others.
     ///
     /// # Errors
     /// As [`Cache::auth_config`].
@@ -231,7 +238,7 @@ impl Cache {
         project: &ProjectId,
         user_id: &str,
         toolkit_slug: &str,
-    ) -> Result<Option<Arc<Account>>> {
+    ) -> Result<Option<(Arc<Account>, bool)>> {
         if user_id.len() > MAX_NAME {
             return Ok(None);
         }
@@ -239,22 +246,26 @@ impl Cache {
         if let Some(known) = Self::fresh(self.defaults.get(&key), MAX_AGE) {
             return match known {
                 None => Ok(None),
-                Some(id) => self.account(project, &id).await,
+                Some(known) => {
+                    let account = self.account(project, &known.id).await?;
+                    Ok(account.map(|account| (account, known.several)))
+                }
             };
         }
         let began = self.generation();
-        let row = db::account::default_for(&self.db, project, user_id, toolkit_slug).await?;
-        let account = match row {
+        let rows = db::account::usable_for(&self.db, project, user_id, toolkit_slug, 2).await?;
+        let several = rows.len() > 1;
+        let account = match rows.into_iter().next() {
             Some(row) => Some(Arc::new(self.vault.open_account(row).await?)),
             None => None,
         };
-        let id = account.as_ref().map(|a| Arc::new(a.id.clone()));
-        self.store(&self.defaults, key, id, began);
+        let found = account.as_ref().map(|a| Arc::new(Default { id: a.id.clone(), several }));
+        self.store(&self.defaults, key, found, began);
         if let Some(account) = &account {
             let key = (project.clone(), account.id.clone());
             self.store(&self.accounts, key, Some(account.clone()), began);
         }
-        Ok(account)
+        Ok(account.map(|account| (account, several)))
     }
 
     /// Drops what a change made stale, on this replica.

@@ -9,12 +9,14 @@ use super::hosts::{Base, Hosts};
 use super::inject::Injection;
 use super::login::{self, Login};
 use super::model::{self, ToolkitFile, ToolsFile};
+use super::probe::Probes;
 use super::schema::{self, Reader};
 use super::source::{self, Source, SourceFile};
 use super::template::{Text, Tree};
 use super::{Catalog, CatalogErrors, Tool, Toolkit, args, check, plan};
 use crate::config::Providers;
 use crate::config::providers::Provider;
+use crate::domain::scheme::AuthSchemeKind;
 
 /// Loads everything.
 pub(super) fn load(extra: Option<&Path>, providers: &Providers) -> Result<Catalog, CatalogErrors> {
@@ -146,7 +148,8 @@ fn toolkit(
             }
         }
     }
-    match parts(file, provider, compiled) {
+    let probes = probes(main, &file, provider, problems);
+    match parts(file, provider, compiled, probes) {
         Ok(toolkit) => {
             check::toolkit_templates(main, &toolkit, problems);
             (problems.len() == before).then_some(toolkit)
@@ -156,6 +159,31 @@ fn toolkit(
             None
         }
     }
+}
+
+/// Compiles the calls that check new credentials.
+fn probes(
+    main: &SourceFile,
+    file: &ToolkitFile,
+    provider: Option<&Provider>,
+    problems: &mut Vec<String>,
+) -> Vec<(AuthSchemeKind, Probes)> {
+    let mut all = Vec::new();
+    for scheme in &file.auth {
+        match Probes::compile(file, scheme, |def| tool(def, file, provider)) {
+            Ok(probes) => {
+                for tool in probes.tools() {
+                    check::templates(main, file, tool, problems);
+                }
+                all.push((scheme.scheme, probes));
+            }
+            Err((name, found)) => {
+                let label = &main.label;
+                problems.extend(found.into_iter().map(|p| format!("{label}:1:1: {name}: {p}")));
+            }
+        }
+    }
+    all
 }
 
 /// Puts the operator's OAuth endpoints in place of the definition's.
@@ -202,6 +230,7 @@ fn parts(
     file: ToolkitFile,
     provider: Option<&Provider>,
     tools: Vec<Arc<Tool>>,
+    probes: Vec<(AuthSchemeKind, Probes)>,
 ) -> Result<Toolkit, Vec<String>> {
     let mut problems = Vec::new();
     let mut keep = |problem: String| problems.push(problem);
@@ -231,7 +260,7 @@ fn parts(
     match base {
         Ok(base) if problems.is_empty() => {
             let hosts = Hosts::new(&file, provider);
-            Ok(Toolkit { tools, base, hosts, headers, injections, logins, file })
+            Ok(Toolkit { tools, base, hosts, headers, injections, logins, probes, file })
         }
         _ => Err(problems),
     }

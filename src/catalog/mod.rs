@@ -14,6 +14,7 @@
 //! | `endpoint` | OAuth endpoints and parameters made of fields |
 //! | `fields` | the fields of a scheme's forms |
 //! | `inject` | credentials |
+//! | `probe` | the calls that check new credentials |
 //! | `login` | requests that make a token of stored secrets |
 //! | `version` | which versions resolve |
 
@@ -31,6 +32,7 @@ mod mime;
 pub mod model;
 mod path;
 mod plan;
+mod probe;
 mod render;
 mod schema;
 mod source;
@@ -53,6 +55,7 @@ use model::ResponseRule;
 pub use inject::{Injected, Injection};
 pub use login::{LoggedIn, Login, LoginScope, StepRule, Unsigned};
 pub use plan::Step;
+pub use probe::{Probe, Probes};
 
 /// Everything that was loaded; never changes while the server runs.
 #[derive(Debug, Default)]
@@ -73,6 +76,7 @@ pub struct Toolkit {
     hosts: hosts::Hosts,
     headers: Vec<(String, template::Text)>,
     injections: Vec<(AuthSchemeKind, Injection)>,
+    probes: Vec<(AuthSchemeKind, Probes)>,
     logins: Vec<(AuthSchemeKind, Login)>,
 }
 
@@ -181,6 +185,11 @@ impl Toolkit {
     /// Where the credentials of a scheme go.
     pub fn injection(&self, kind: AuthSchemeKind) -> Option<&Injection> {
         self.injections.iter().find(|(known, _)| *known == kind).map(|(_, injection)| injection)
+    }
+
+    /// The calls that are made when an account of a scheme is connected.
+    pub fn probes(&self, kind: AuthSchemeKind) -> Option<&Probes> {
+        self.probes.iter().find(|(known, _)| *known == kind).map(|(_, probes)| probes)
     }
 
     /// How a scheme makes a token of stored secrets.

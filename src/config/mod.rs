@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::domain::project::OnAmbiguous;
+
 pub use providers::Providers;
 pub use read::{ConfigErrors, load, load_from};
 
@@ -76,6 +78,8 @@ pub struct Config {
     pub connect_ttl: Duration,
     /// `refresh_claim_s`
     pub refresh_claim: Duration,
+    /// `on_ambiguous_account`, for projects that do not say.
+    pub on_ambiguous_account: OnAmbiguous,
     /// `refresh_concurrency`
     pub refresh_concurrency: usize,
     /// `refresh_max_refusals`

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::domain::project::OnAmbiguous;
+
 use super::{Config, DEFAULTS, EgressAllow, Llm, Providers};
 
 /// Every wrong setting, one line each. Values are not repeated: they may be secrets.
@@ -207,6 +209,7 @@ impl Reader {
             file_ttl: self.seconds("file_ttl_s"),
             connect_ttl: self.seconds("connect_ttl_s"),
             refresh_claim: self.refresh_claim(),
+            on_ambiguous_account: self.on_ambiguous_account(),
             refresh_concurrency: self.at_least("refresh_concurrency", 0),
             refresh_max_refusals: self.at_least("refresh_max_refusals", 1),
             event_ttl: self.seconds("event_ttl_s"),
@@ -351,6 +354,17 @@ impl Reader {
             (Some(_), None) => {
                 self.wrong("llm_model", "set when llm_base_url is");
                 None
+            }
+        }
+    }
+
+    fn on_ambiguous_account(&mut self) -> OnAmbiguous {
+        match self.string("on_ambiguous_account").as_deref() {
+            Some("newest") => OnAmbiguous::Newest,
+            Some("refuse") => OnAmbiguous::Refuse,
+            _ => {
+                self.wrong("on_ambiguous_account", "newest or refuse");
+                OnAmbiguous::Newest
             }
         }
     }

@@ -1,20 +1,23 @@
 //! Connected accounts as they stand: reading, switching, renaming, deleting.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::activate::{Denied, activate};
-use super::{fields, scheme, toolkit};
+use super::{fields, revoke, scheme, start, toolkit};
 use crate::app::{App, AppState};
 use crate::catalog::fields::connect_fields;
-use crate::credentials::{Provider, TOKEN_FIELDS};
+use crate::credentials::TOKEN_FIELDS;
 use crate::db;
 use crate::db::account::Filter;
 use crate::db::notify::Changed;
 use crate::domain::connection::{Account, AuthConfig};
 use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::page::{Page, PageRequest};
+use crate::domain::sharing::{AccountType, Sharing};
 use crate::domain::status::AccountStatus;
 use crate::domain::time::now;
 use crate::error::{Error, Result, codes};
@@ -121,91 +124,190 @@ pub(super) async fn commit(
     Ok(())
 }
 
-/// Deletes an account. Its tokens are revoked at the provider afterwards, as well as possible.
+/// Deletes an account. Unless `revoke` says no, its tokens are then revoked at the provider, as
+/// well as possible; when it says nothing, not those of a grant that another account of the user
+/// still lives on. Returns the name of the job when a revocation was asked for.
 ///
 /// # Errors
 /// 404 as [`get`].
-pub async fn delete(app: &AppState, project: &ProjectId, id: &AccountId) -> Result<()> {
+pub async fn delete(
+    app: &AppState,
+    project: &ProjectId,
+    id: &AccountId,
+    revoke: Option<bool>,
+) -> Result<Option<String>> {
     let account = app.cache.read_account(project, id).await?.ok_or_else(|| unknown(id))?;
     let config = app.cache.auth_config(project, &account.auth_config_id).await?;
+    let revokes = match revoke {
+        Some(revoke) => revoke,
+        None => !revoke::is_shared_grant(app, &account).await?,
+    };
     let mut tx = app.db.begin().await?;
     if db::account::delete(&mut *tx, project, id).await?.is_none() {
         return Err(unknown(id));
     }
     db::connect_token::consume_all(&mut *tx, project, id).await?;
     commit(app, tx, &account).await?;
-    if let Some(config) = config {
-        revoke_later(app, config, vec![Account::clone(&account)]);
-    }
-    Ok(())
+    let job = config
+        .filter(|_| revokes)
+        .map(|config| revoke::later(app, config, vec![Account::clone(&account)]));
+    Ok(job.filter(|_| revoke == Some(true)))
 }
 
-/// Tells the provider to forget the tokens of accounts, in the background.
-pub(super) fn revoke_later(app: &AppState, config: Arc<AuthConfig>, accounts: Vec<Account>) {
-    let worth: Vec<Account> =
-        accounts.into_iter().filter(|a| a.state.text("access_token").is_some()).collect();
-    if worth.is_empty() {
-        return;
-    }
-    let app = app.clone();
-    app.clone().tasks.spawn(async move {
-        for account in worth {
-            let Ok(toolkit) = toolkit(&app, &account.toolkit_slug) else { continue };
-            let Ok(provider) = Provider::of(&app.config, toolkit, &config, &account.state) else {
-                continue;
-            };
-            if !provider.can_revoke() {
-                continue;
-            }
-            if let Err(error) = provider.revoke(&app.net, &account.state).await {
-                tracing::info!(account = %account.id, %error, "tokens not revoked");
-            }
+/// What is to change about an account. An absent part stays as it is.
+#[derive(Default)]
+pub struct Patch {
+    /// The developer's own name; empty clears it.
+    pub alias: Option<String>,
+    /// Credentials and fields to replace; null removes one.
+    pub val: Option<Map<String, Value>>,
+    /// Parts of the access list.
+    pub acl: Option<AclPatch>,
+}
+
+/// Parts of an access list; what is absent stays.
+#[derive(Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default)]
+pub struct AclPatch {
+    /// Whether every user of the project may use the account.
+    pub allow_all_users: Option<bool>,
+    /// Users who may use it.
+    #[schema(max_items = 1000)]
+    pub allowed_user_ids: Option<Vec<String>>,
+    /// Users who may not, whatever else is said.
+    #[schema(max_items = 1000)]
+    pub not_allowed_user_ids: Option<Vec<String>>,
+}
+
+impl AclPatch {
+    /// Puts the parts into a list of an account of this type.
+    ///
+    /// # Errors
+    /// 400 for a PRIVATE account and for texts that cannot be user ids.
+    pub fn apply(self, sharing: &mut Sharing) -> Result<()> {
+        if sharing.account_type != AccountType::Shared {
+            // SDKs look for the beginning of this text.
+            let text = "acl_config_for_shared is only valid on SHARED connected accounts";
+            return Err(Error::invalid(text, vec![format!("experimental: {text}")])
+                .fix("Create the account with experimental.account_type SHARED"));
         }
-    });
+        let mut problems = Vec::new();
+        let mut users = |name: &str, list: Option<Vec<String>>, into: &mut Vec<String>| {
+            let Some(mut list) = list else { return };
+            let mut seen = HashSet::new();
+            list.retain(|user| seen.insert(user.clone()));
+            if list.len() > 1000 {
+                problems.push(format!("{name}: at most 1000 users"));
+            }
+            if list.iter().any(|user| start::user_problem(user).is_some()) {
+                problems.push(format!("{name}: every user id must be 1 to 512 characters"));
+            }
+            *into = list;
+        };
+        let acl = &mut sharing.acl;
+        users("allowed_user_ids", self.allowed_user_ids, &mut acl.allowed_user_ids);
+        users("not_allowed_user_ids", self.not_allowed_user_ids, &mut acl.not_allowed_user_ids);
+        if !problems.is_empty() {
+            return Err(Error::invalid("Invalid acl_config_for_shared", problems));
+        }
+        acl.allow_all_users = self.allow_all_users.unwrap_or(acl.allow_all_users);
+        Ok(())
+    }
 }
 
-/// Sets or clears (empty) the developer's own name of an account.
+/// An alias without blanks around it; none when it is empty.
 ///
 /// # Errors
-/// 400 when another account of the user and toolkit has it.
-pub async fn set_alias(app: &App, account: &Account, alias: &str) -> Result<()> {
-    let alias = alias.trim();
-    let wrong = if alias.chars().count() > 100 || alias.chars().any(char::is_control) {
-        Some("must be at most 100 characters on one line")
-    } else if !alias.is_empty() {
-        let (row, user, slug) =
-            ((&account.project_id, &account.id), &account.user_id, &account.toolkit_slug);
-        db::account::alias_taken(&app.db, row, user, slug, alias)
-            .await?
-            .then_some("is taken by another account of this user and toolkit")
-    } else {
-        None
-    };
-    if let Some(wrong) = wrong {
-        return Err(Error::invalid("Invalid alias", vec![format!("alias: {wrong}")]));
+/// 400 for one that is too long or no line of text.
+pub(super) fn alias_of(text: &str) -> Result<Option<String>> {
+    let text = text.trim();
+    if text.chars().count() > 100 || text.chars().any(char::is_control) {
+        return Err(bad_alias("must be at most 100 characters on one line"));
     }
-    let mut tx = app.db.begin().await?;
-    let alias = (!alias.is_empty()).then_some(alias);
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+fn bad_alias(problem: &str) -> Error {
+    Error::invalid("Invalid alias", vec![format!("alias: {problem}")])
+}
+
+/// What a failed statement means when it may have taken somebody else's alias.
+pub(super) fn alias_error(error: sqlx::Error) -> Error {
+    match &error {
+        sqlx::Error::Database(d) if d.constraint() == Some(db::account::ALIAS_KEY) => {
+            bad_alias("is taken by another account of this user and toolkit")
+                .fix("Choose another alias, or clear that of the other account")
+        }
+        _ => error.into(),
+    }
+}
+
+/// Lets `alias` be given to an account of this user and toolkit, if only a dead attempt has it.
+pub(super) async fn free_alias(
+    tx: &mut sqlx::PgConnection,
+    account: &Account,
+    alias: Option<&str>,
+) -> Result<()> {
+    let Some(alias) = alias else { return Ok(()) };
+    let (project, user) = (&account.project_id, &account.user_id);
+    Ok(db::account::free_alias(tx, project, user, &account.toolkit_slug, alias).await?)
+}
+
+/// Changes an account: all of the change, or nothing.
+///
+/// # Errors
+/// 400 for a wrong part, and for credentials that the provider does not accept.
+pub async fn patch(app: &App, account: &Account, config: &AuthConfig, patch: Patch) -> Result<()> {
+    let mut next = account.clone();
+    let alias = match &patch.alias {
+        Some(text) => Some(alias_of(text)?),
+        None => None,
+    };
+    let shares = patch.acl.is_some();
+    if let Some(acl) = patch.acl {
+        acl.apply(&mut next.sharing)?;
+    }
+    let row = match &patch.val {
+        Some(val) => {
+            next = with_credentials(app, next, config, val).await?;
+            Some(app.vault.seal_account(&next).await?)
+        }
+        None => None,
+    };
     let (project, id) = (&account.project_id, &account.id);
-    if !db::account::update_alias(&mut *tx, project, id, alias).await? {
+    let mut tx = app.db.begin().await?;
+    if let Some(row) = &row
+        && !db::account::update_state(&mut *tx, row, account.state_version).await?
+    {
+        return Err(Error::bad_request("The connected account changed while it was updated")
+            .fix("Read it again and repeat the change"));
+    }
+    if let Some(alias) = &alias {
+        free_alias(&mut tx, account, alias.as_deref()).await?;
+        if !db::account::update_alias(&mut *tx, project, id, alias.as_deref())
+            .await
+            .map_err(alias_error)?
+        {
+            return Err(unknown(id));
+        }
+    }
+    if shares && !db::account::update_sharing(&mut *tx, project, id, &next.sharing).await? {
         return Err(unknown(id));
     }
-    commit(app, tx, account).await
+    commit(app, tx, &next).await
 }
 
-/// Replaces credentials of an account by those of `val`; what is not given stays.
-///
-/// # Errors
-/// 400 when a field is wrong.
-pub async fn set_credentials(
+/// The account with credentials replaced by those of `val`, accepted by the provider.
+async fn with_credentials(
     app: &App,
-    account: &Account,
+    account: Account,
     config: &AuthConfig,
     val: &Map<String, Value>,
-) -> Result<()> {
+) -> Result<Account> {
     let toolkit = toolkit(app, &account.toolkit_slug)?;
     let scheme = scheme(toolkit, account.scheme)?;
     let mut given = account.state.0.clone();
+    given.remove("revoked_at");
     given.extend(val.iter().map(|(k, v)| (k.clone(), v.clone())));
     // A new value under another of its names must win over the old one.
     for field in connect_fields(scheme) {
@@ -220,14 +322,7 @@ pub async fn set_credentials(
             given.remove(name);
         }
     }
-    let mut next = account.clone();
-    super::start::fill(&mut next, scheme, config, &given)?;
-    let next = activate(app, config, next).await?.map_err(Denied::into_error)?;
-    let row = app.vault.seal_account(&next).await?;
-    let mut tx = app.db.begin().await?;
-    if !db::account::update_state(&mut *tx, &row, account.state_version).await? {
-        return Err(Error::bad_request("The connected account changed while it was updated")
-            .fix("Read it again and repeat the change"));
-    }
-    commit(app, tx, &next).await
+    let mut next = account;
+    start::fill(&mut next, scheme, config, &given)?;
+    activate(app, config, next).await?.map_err(Denied::into_error)
 }

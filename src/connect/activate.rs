@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use super::account::commit;
+use super::check::check;
 use super::fields::token_name;
 use super::{scheme, toolkit};
 use crate::app::App;
@@ -97,6 +98,9 @@ pub async fn activate(
             Err(failure) => return Ok(Err(Denied::by(&toolkit.file.name, failure))),
         }
     }
+    if let Some(why) = check(app, config, &mut account).await? {
+        return Ok(Err(Denied::Refused(why)));
+    }
     account.refresh = credentials::begin(app, &account);
     settle(&mut account);
     Ok(Ok(account))
@@ -162,6 +166,7 @@ pub fn put_over(ready: &Account, before: &Account, next: &mut Account) {
         }
     }
     next.token_expires_at = ready.token_expires_at;
+    next.identity.clone_from(&ready.identity);
     next.refresh = ready.refresh.clone();
     settle(next);
 }
@@ -169,6 +174,7 @@ pub fn put_over(ready: &Account, before: &Account, next: &mut Account) {
 /// The attempt is over, and it succeeded.
 fn settle(account: &mut Account) {
     account.state.0.remove("redirectUrl");
+    account.state.0.remove("revoked_at");
     let was_off = account.status == AccountStatus::Inactive;
     account.status =
         if account.is_disabled { AccountStatus::Inactive } else { AccountStatus::Active };

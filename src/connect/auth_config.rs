@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::account::revoke_later;
-use super::{fields, find_config, scheme, toolkit};
+use super::{fields, find_config, revoke, scheme, toolkit};
 use crate::app::{App, AppState};
 use crate::catalog::Toolkit;
 use crate::catalog::fields::{config_fields, connect_fields};
@@ -207,12 +206,18 @@ pub async fn set_enabled(
     save(app, &config).await
 }
 
-/// Deletes an auth config with all its accounts, whose tokens are then revoked at the provider as
-/// well as possible.
+/// Deletes an auth config with all its accounts. Unless `revoke` says no, their tokens are then
+/// revoked at the provider, as well as possible. Returns the name of the job when a revocation was
+/// asked for.
 ///
 /// # Errors
 /// 404 as [`find_config`].
-pub async fn delete(app: &AppState, project: &ProjectId, id: &AuthConfigId) -> Result<()> {
+pub async fn delete(
+    app: &AppState,
+    project: &ProjectId,
+    id: &AuthConfigId,
+    revoke: Option<bool>,
+) -> Result<Option<String>> {
     let config = find_config(app, project, id).await?;
     let rows = db::account::of_config(&app.db, project, id).await?;
     let mut tx = app.db.begin().await?;
@@ -231,13 +236,16 @@ pub async fn delete(app: &AppState, project: &ProjectId, id: &AuthConfigId) -> R
     for what in gone.iter().chain([&changed(&config)]) {
         app.cache.invalidate(what);
     }
+    if revoke == Some(false) {
+        return Ok(None);
+    }
     let mut accounts = Vec::with_capacity(rows.len());
     for row in rows {
         // One that does not open has nothing that could be revoked.
         accounts.extend(app.vault.open_account(row).await.ok());
     }
-    revoke_later(app, config, accounts);
-    Ok(())
+    let job = revoke::later(app, config, accounts);
+    Ok(revoke.is_some().then_some(job))
 }
 
 /// Applies a change and checks the whole.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::account::{changed, unknown};
 use super::activate::{activate, put_over};
-use super::{callback_url, find_config, ticket, toolkit};
+use super::{callback_url, find_config, ticket, toolkit, verifier};
 use crate::app::App;
 use crate::catalog::model::OAuth2;
 use crate::credentials::{Provider, TOKEN_FIELDS, inherited, oauth1};
@@ -19,7 +19,7 @@ use crate::domain::time::now;
 use crate::error::{Error, Result, codes};
 
 /// What providers send back.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Answer {
     /// The state of the authorization request.
@@ -69,6 +69,14 @@ impl Answer {
     }
 }
 
+/// What the callback came to.
+pub enum Outcome {
+    /// The attempt is over.
+    Finished(Box<Finished>),
+    /// The project's verifier decides: where the browser goes.
+    Deferred(String),
+}
+
 /// How an attempt ended.
 pub struct Finished {
     /// The account, as it is now.
@@ -91,11 +99,11 @@ fn invalid(why: &str) -> Error {
 }
 
 /// Completes an attempt: the state is used up first, then the code is exchanged, then the account
-/// becomes ACTIVE or FAILED.
+/// becomes ACTIVE or FAILED. Where the project has a verifier, a code is kept for it instead.
 ///
 /// # Errors
 /// `STATE_INVALID` for a state that is forged, used or late; the account is then untouched.
-pub async fn finish(app: &App, answer: Answer) -> Result<Finished> {
+pub async fn finish(app: &App, answer: Answer) -> Result<Outcome> {
     let Some(token) = answer.state.as_deref().filter(|s| !s.is_empty()) else {
         return Err(invalid("the state parameter is missing"));
     };
@@ -117,25 +125,43 @@ pub async fn finish(app: &App, answer: Answer) -> Result<Finished> {
         .read_account(&ticket.project_id, &ticket.account_id)
         .await?
         .ok_or_else(|| invalid("the connection was deleted meanwhile"))?;
+    let toolkit = toolkit(app, &account.toolkit_slug)?;
+    let rule = toolkit.scheme(account.scheme).and_then(|s| s.oauth2.as_ref());
+    if refusal(&answer, account.scheme, rule).is_none()
+        && let Some(url) = verifier::url_of(app, &account).await?
+    {
+        let location = verifier::defer(app, &url, &account, &ticket, &answer).await?;
+        return Ok(Outcome::Deferred(location));
+    }
+    Ok(Outcome::Finished(Box::new(complete(app, &account, &ticket, &answer).await?)))
+}
+
+/// Exchanges the code of an answer, or fails the attempt.
+pub(super) async fn complete(
+    app: &App,
+    account: &Account,
+    ticket: &ticket::Ticket,
+    answer: &Answer,
+) -> Result<Finished> {
     let config = find_config(app, &account.project_id, &account.auth_config_id).await?;
     let toolkit = toolkit(app, &account.toolkit_slug)?;
     let rule = toolkit.scheme(account.scheme).and_then(|s| s.oauth2.as_ref());
-    let outcome = match refusal(&answer, account.scheme, rule) {
+    let outcome = match refusal(answer, account.scheme, rule) {
         Some(why) => Err(why),
         None if !config.is_enabled => Err("The auth config was disabled meanwhile".to_owned()),
         None if account.scheme == AuthSchemeKind::Oauth1 => {
-            third_leg(app, &account, &config, &ticket, &answer).await?
+            third_leg(app, account, &config, ticket, answer).await?
         }
         None => {
-            let mut with_kept = Account::clone(&account);
+            let mut with_kept = account.clone();
             with_kept.state.0.extend(rule.map(|r| answer.kept(r)).unwrap_or_default());
             let code = answer.code(rule).unwrap_or_default();
-            tokens(app, &with_kept, &config, &ticket, code).await?
+            tokens(app, &with_kept, &config, ticket, code).await?
         }
     };
     match outcome {
-        Ok(next) => succeed(app, &account, &config, next).await,
-        Err(why) => fail(app, &account, &why).await,
+        Ok(next) => succeed(app, account, &config, next).await,
+        Err(why) => fail(app, account, &why).await,
     }
 }
 

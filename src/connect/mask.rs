@@ -8,7 +8,7 @@ use crate::credentials::fields::is_secret;
 use crate::domain::secret::mask;
 
 /// Names that hold no secret in any scheme.
-const PLAIN: [&str; 19] = [
+const PLAIN: [&str; 20] = [
     "status",
     "token_type",
     "expires_in",
@@ -24,6 +24,7 @@ const PLAIN: [&str; 19] = [
     "error",
     "error_description",
     "expired_at",
+    "revoked_at",
     "subdomain",
     "region",
     "domain",

@@ -5,11 +5,14 @@ pub mod activate;
 pub mod auth_config;
 pub mod callback;
 pub mod callback_url;
+mod check;
 pub mod fields;
 pub mod link;
 pub mod mask;
+pub mod revoke;
 pub mod start;
 mod ticket;
+pub mod verifier;
 
 use std::sync::Arc;
 

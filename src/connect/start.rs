@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
-use super::account::{commit, get};
+use super::account::{alias_error, alias_of, commit, free_alias, get};
 use super::activate::{Denied, activate};
 use super::{callback_url, fields, implemented, scheme, ticket, toolkit, usable_config};
 use crate::app::App;
@@ -15,6 +15,7 @@ use crate::domain::connection::{Account, AuthConfig, Project, RefreshRecord, Sec
 use crate::domain::id::{AccountId, AuthConfigId};
 use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::secret::ExposeSecret;
+use crate::domain::sharing::Sharing;
 use crate::domain::status::AccountStatus;
 use crate::domain::time::now;
 use crate::error::{Error, Result};
@@ -55,6 +56,8 @@ pub struct Attempt {
     pub given: Option<Given>,
     /// The developer's own name of the account.
     pub alias: Option<String>,
+    /// Who besides the user may use the account.
+    pub sharing: Sharing,
 }
 
 /// An attempt that was begun.
@@ -72,13 +75,14 @@ pub struct Started {
 impl Attempt {
     fn checked(&self) -> Result<()> {
         let user = self.user_id.as_str();
-        if user.trim().is_empty() || user.len() > 512 || user.contains('\0') {
-            let problem = "user_id: must be 1 to 512 characters".to_owned();
+        if let Some(problem) = user_problem(user) {
+            let problem = format!("user_id: {problem}");
             return Err(Error::invalid("Invalid user_id", vec![problem]));
         }
         if let Some(url) = &self.callback_url {
             callback_url::check("callback_url", url)?;
         }
+        alias_of(self.alias.as_deref().unwrap_or_default())?;
         Ok(())
     }
 
@@ -94,7 +98,9 @@ impl Attempt {
             status: AccountStatus::Initiated,
             status_reason: None,
             is_disabled: false,
-            alias: self.alias.clone().filter(|a| !a.is_empty()),
+            alias: self.alias.as_deref().and_then(|a| alias_of(a).ok()).flatten(),
+            sharing: self.sharing.clone(),
+            identity: None,
             state: SecretMap::default(),
             state_version: 1,
             token_expires_at: None,
@@ -106,6 +112,19 @@ impl Attempt {
             updated_at: at,
         }
     }
+}
+
+/// What keeps a text from being a user id.
+pub(super) fn user_problem(user: &str) -> Option<&'static str> {
+    let bad = user.trim().is_empty() || user.len() > 512 || user.contains('\0');
+    bad.then_some("must be 1 to 512 characters")
+}
+
+/// Stores a new account within a transaction.
+async fn insert(app: &App, tx: &mut sqlx::PgConnection, account: &Account) -> Result<()> {
+    let row = app.vault.seal_account(account).await?;
+    free_alias(tx, account, account.alias.as_deref()).await?;
+    db::account::insert(tx, &row).await.map_err(alias_error)
 }
 
 /// When an attempt that begins now ends.
@@ -163,7 +182,7 @@ pub async fn initiate(app: &App, project: &Project, attempt: Attempt) -> Result<
         _ => account = activate(app, &config, account).await?.map_err(Denied::into_error)?,
     }
     let mut tx = app.db.begin().await?;
-    db::account::insert(&mut *tx, &app.vault.seal_account(&account).await?).await?;
+    insert(app, &mut tx, &account).await?;
     commit(app, tx, &account).await?;
     Ok(Started { account, redirect_url: None, link_token: None, expires_at: deadline(app) })
 }
@@ -271,7 +290,7 @@ async fn by_browser(
     let step = authorization(app, &account, config).await?.map_err(Denied::into_error)?;
     account.state.0.insert("redirectUrl".into(), step.url.clone().into());
     let mut tx = app.db.begin().await?;
-    db::account::insert(&mut *tx, &app.vault.seal_account(&account).await?).await?;
+    insert(app, &mut tx, &account).await?;
     step.store(app, &mut tx, &account, expires_at).await?;
     commit(app, tx, &account).await?;
     Ok(Started { account, redirect_url: Some(step.url), link_token: None, expires_at })
@@ -349,7 +368,7 @@ async fn hosted(
         account.state.0.insert("redirectUrl".into(), url.clone().into());
     }
     let mut tx = app.db.begin().await?;
-    db::account::insert(&mut *tx, &app.vault.seal_account(&account).await?).await?;
+    insert(app, &mut tx, &account).await?;
     let kind = ticket::Kind::Link;
     let issued = Some(token.clone());
     ticket::issue(app, &mut tx, kind, &account, &prefilled, issued, expires_at).await?;

@@ -1,5 +1,5 @@
-//! Tokens that a browser brings back: Connect Links (`ln_…`) and OAuth states (`st_…`). A token
-//! names its project, so that it is looked up like any other row of a tenant; it is stored as a
+//! Tokens that a browser brings back: Connect Links (`ln_…`), OAuth states (`st_…`) and sessions of
+//! a verifier (`se_…`). A token names its project, so that it is looked up like any other row of a tenant; it is stored as a
 //! hash, bound to one account, and works once.
 
 use chrono::{DateTime, Utc};
@@ -20,6 +20,8 @@ pub enum Kind {
     Link,
     /// The `state` of an OAuth authorization request.
     State,
+    /// A provider's answer that waits for the project's verifier.
+    Session,
 }
 
 impl Kind {
@@ -27,6 +29,7 @@ impl Kind {
         match self {
             Self::Link => "ln_",
             Self::State => "st_",
+            Self::Session => "se_",
         }
     }
 
@@ -34,6 +37,7 @@ impl Kind {
         match self {
             Self::Link => "link",
             Self::State => "state",
+            Self::Session => "session",
         }
     }
 }

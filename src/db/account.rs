@@ -1,11 +1,13 @@
 //! Table `connected_account`.
 
 use chrono::{DateTime, Utc};
+use sqlx::types::Json;
 use sqlx::{FromRow, PgExecutor, PgPool, Postgres, QueryBuilder};
 
 use crate::domain::connection::RefreshRecord;
 use crate::domain::id::{AccountId, AuthConfigId, ProjectId};
 use crate::domain::scheme::AuthSchemeKind;
+use crate::domain::sharing::{AccountType, Acl, Sharing};
 use crate::domain::status::AccountStatus;
 
 /// A row of `connected_account`.
@@ -31,6 +33,10 @@ pub struct AccountRow {
     pub is_disabled: bool,
     /// The developer's own name of the account.
     pub alias: Option<String>,
+    /// Whether it is its owner's alone.
+    pub account_type: AccountType,
+    /// Who else may use it.
+    pub acl: Json<Acl>,
     /// Sealed JSON object: credentials and connection fields.
     pub state: Vec<u8>,
     /// Number of the present `state`.
@@ -65,6 +71,8 @@ pub struct Filter {
     pub auth_config_ids: Vec<String>,
     /// Accounts.
     pub ids: Vec<String>,
+    /// Only those of this type.
+    pub account_type: Option<AccountType>,
     /// Oldest first.
     pub ascending: bool,
     /// Order by the time of the last change instead of creation.
@@ -77,9 +85,9 @@ pub async fn insert(db: impl PgExecutor<'_>, row: &AccountRow) -> sqlx::Result<(
         "insert into connected_account (project_id, id, auth_config_id, toolkit_slug, user_id,
             scheme, status, status_reason, is_disabled, alias, state, state_version,
             token_expires_at, attempt_expires_at, callback_url, flow, created_at, updated_at,
-            refresh_due, refreshed_at)
+            account_type, acl, refresh_due, refreshed_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-            $19, $20)",
+            $19, $20, $21, $22)",
     )
     .bind(&row.project_id)
     .bind(&row.id)
@@ -99,6 +107,8 @@ pub async fn insert(db: impl PgExecutor<'_>, row: &AccountRow) -> sqlx::Result<(
     .bind(&row.flow)
     .bind(row.created_at)
     .bind(row.updated_at)
+    .bind(row.account_type.as_str())
+    .bind(&row.acl)
     .bind(row.refresh.due)
     .bind(row.refresh.refreshed_at)
     .execute(db)
@@ -122,26 +132,28 @@ pub async fn get(
     .await
 }
 
-/// The account that executions of `toolkit_slug` for `user_id` use when none is named: the
-/// newest that is ACTIVE and not switched off.
-pub async fn default_for(
+/// The accounts that executions of `toolkit_slug` for `user_id` may use when none is named, newest
+/// first: ACTIVE, not switched off, the user's own and not shared.
+pub async fn usable_for(
     db: impl PgExecutor<'_>,
     project_id: &ProjectId,
     user_id: &str,
     toolkit_slug: &str,
-) -> sqlx::Result<Option<AccountRow>> {
+    limit: i64,
+) -> sqlx::Result<Vec<AccountRow>> {
     sqlx::query_as(
         "select a.* from connected_account a
          join auth_config c on c.project_id = a.project_id and c.id = a.auth_config_id
          where a.project_id = $1 and a.user_id = $2 and a.toolkit_slug = $3
             and a.status = 'ACTIVE' and not a.is_disabled and a.deleted_at is null
-            and c.deleted_at is null and c.is_enabled
-         order by a.created_at desc, a.id limit 1",
+            and a.account_type = 'PRIVATE' and c.deleted_at is null and c.is_enabled
+         order by a.created_at desc, a.id limit $4",
     )
     .bind(project_id)
     .bind(user_id)
     .bind(toolkit_slug)
-    .fetch_optional(db)
+    .bind(limit)
+    .fetch_all(db)
     .await
 }
 
@@ -159,6 +171,9 @@ fn filtered(head: &'static str, project_id: &ProjectId, filter: &Filter) -> Quer
         if !values.is_empty() {
             query.push(column).push_bind(values.clone()).push(")");
         }
+    }
+    if let Some(kind) = filter.account_type {
+        query.push(" and account_type = ").push_bind(kind.as_str());
     }
     query
 }
@@ -369,24 +384,72 @@ pub async fn expire_attempts(
     .await
 }
 
-/// Whether another account of the user and toolkit has the alias.
-pub async fn alias_taken(
+/// Name of the index that lets an alias name one account of a user and toolkit.
+pub const ALIAS_KEY: &str = "connected_account_project_id_alias_key";
+
+/// Takes an alias from attempts that came to nothing, so that the next one may have it.
+pub async fn free_alias(
     db: impl PgExecutor<'_>,
-    row: (&ProjectId, &AccountId),
+    project_id: &ProjectId,
     user_id: &str,
     toolkit_slug: &str,
     alias: &str,
-) -> sqlx::Result<bool> {
-    sqlx::query_scalar(
-        "select exists (select from connected_account where project_id = $1 and id <> $2
-            and user_id = $3 and toolkit_slug = $4 and alias = $5 and deleted_at is null)",
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "update connected_account set alias = null, updated_at = now()
+         where project_id = $1 and user_id = $2 and toolkit_slug = $3 and alias = $4
+            and deleted_at is null and (status = 'FAILED'
+                or status in ('INITIALIZING', 'INITIATED') and attempt_expires_at < now()
+                or status = 'EXPIRED' and status_reason like 'Connection initiation%')",
     )
-    .bind(row.0)
-    .bind(row.1)
+    .bind(project_id)
     .bind(user_id)
     .bind(toolkit_slug)
     .bind(alias)
-    .fetch_one(db)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Replaces type and access list.
+pub async fn update_sharing(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    id: &AccountId,
+    sharing: &Sharing,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "update connected_account set account_type = $3, acl = $4, updated_at = now()
+         where project_id = $1 and id = $2 and deleted_at is null",
+    )
+    .bind(project_id)
+    .bind(id)
+    .bind(sharing.account_type.as_str())
+    .bind(Json(&sharing.acl))
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Usable accounts of a user and toolkit other than `id`.
+pub async fn others_of_user(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    id: &AccountId,
+    user_id: &str,
+    toolkit_slug: &str,
+) -> sqlx::Result<Vec<AccountRow>> {
+    sqlx::query_as(
+        "select * from connected_account
+         where project_id = $1 and user_id = $3 and toolkit_slug = $4 and id <> $2
+            and status in ('ACTIVE', 'INACTIVE') and deleted_at is null
+         order by created_at desc limit 100",
+    )
+    .bind(project_id)
+    .bind(id)
+    .bind(user_id)
+    .bind(toolkit_slug)
+    .fetch_all(db)
     .await
 }
 

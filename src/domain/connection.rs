@@ -8,8 +8,10 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::id::{AccountId, ApiKeyId, AuthConfigId, OrgId, ProjectId};
+use super::identity::Identity;
 use super::project::ProjectConfig;
 use super::scheme::AuthSchemeKind;
+use super::sharing::Sharing;
 use super::status::AccountStatus;
 
 /// Secret fields by name.
@@ -117,6 +119,10 @@ pub struct Account {
     pub is_disabled: bool,
     /// The developer's own name of the account.
     pub alias: Option<String>,
+    /// Who besides its owner may use it.
+    pub sharing: Sharing,
+    /// Whose account at the provider it is, as far as that is known.
+    pub identity: Option<Identity>,
     /// Credentials and connection fields, flat, under the names that templates use
     /// (`access_token`, `refresh_token`, `api_key`, `token`, `username`, `password`,
     /// `subdomain`, …).

@@ -3,10 +3,12 @@
 
 pub mod connection;
 pub mod id;
+pub mod identity;
 pub mod outbound;
 pub mod page;
 pub mod project;
 pub mod scheme;
 pub mod secret;
+pub mod sharing;
 pub mod status;
 pub mod time;

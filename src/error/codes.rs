@@ -92,6 +92,8 @@ codes! {
     LINK_USED = 1602 "Link_Used" GONE None;
     /// An OAuth state that is forged, used or past its time.
     STATE_INVALID = 1603 "Link_StateInvalid" BAD_REQUEST None;
+    /// A session URI that is unknown, used, past its time, or somebody else's.
+    SESSION_NOT_FOUND = 1604 "Link_SessionNotFound" NOT_FOUND None;
     /// Unknown file, or a link past its time.
     FILE_NOT_FOUND = 1700 "File_NotFound" NOT_FOUND None;
     /// Unknown connected account.
@@ -112,6 +114,14 @@ codes! {
     CREDENTIALS_REFUSED = 1807 "ConnectedAccount_CredentialsRefused" BAD_REQUEST None;
     /// The provider could not be asked whether it accepts the credentials.
     PROVIDER_UNAVAILABLE = 1808 "ConnectedAccount_ProviderUnavailable" SERVICE_UNAVAILABLE Some(true);
+    /// The user has several accounts, and the project does not let the server choose.
+    ACCOUNT_AMBIGUOUS = 1820 "ConnectedAccount_Ambiguous" BAD_REQUEST None;
+    /// A shared account's access list does not have the user.
+    ACCOUNT_NOT_SHARED = 1821 "ConnectedAccount_NotShared" FORBIDDEN None;
+    /// Only a connected account can be revoked.
+    ACCOUNT_NOT_REVOKABLE = 1822 "ConnectedAccount_NotRevokable" CONFLICT Some(false);
+    /// The provider cannot be told to forget these credentials.
+    REVOCATION_UNSUPPORTED = 1823 "ConnectedAccount_RevocationUnsupported" BAD_REQUEST None;
     /// Unknown execution log.
     LOG_NOT_FOUND = 1900 "Log_NotFound" NOT_FOUND None;
     /// The tool ran, but its log row is not committed (only where answers wait for that).

@@ -13,10 +13,13 @@ use crate::catalog::fields::connect_fields;
 use crate::catalog::model::AuthScheme;
 use crate::catalog::{Catalog, Tool, Toolkit};
 use crate::credentials::fields;
+use crate::db;
 use crate::domain::connection::{Account, AuthConfig, Project};
 use crate::domain::id::AccountId;
+use crate::domain::project::OnAmbiguous;
 use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::secret::sounds_secret;
+use crate::domain::sharing::AccountType;
 use crate::domain::status::AccountStatus;
 use crate::error::{Code, Error, Result, codes};
 
@@ -62,7 +65,20 @@ pub(super) async fn choose(
             )
             .fix("Pass an account of the tool's toolkit, or only user_id"));
         }
-        if wanted.user_id.is_some_and(|user| !user.is_empty() && user != account.user_id) {
+        let caller = wanted.user_id.filter(|user| !user.is_empty());
+        if let Some(user) = caller.filter(|user| *user != account.user_id) {
+            if account.sharing.account_type == AccountType::Shared {
+                if account.sharing.admits(&account.user_id, user) {
+                    return with_config(app, project, account).await;
+                }
+                return Err(Error::new(
+                    codes::ACCOUNT_NOT_SHARED,
+                    format!("Connected account {} is not shared with this user", account.id),
+                )
+                .fix(
+                    "Add the user to the account's acl_config_for_shared, or use another account",
+                ));
+            }
             return Err(Error::new(
                 codes::ACCOUNT_MISMATCH,
                 "The connected account belongs to another user than user_id says",
@@ -83,7 +99,10 @@ pub(super) async fn choose(
         None => None,
     };
     match found {
-        Some(account) => with_config(app, project, account).await,
+        Some((_, true)) if refuses(app, project) => {
+            Err(ambiguous(app, project, toolkit, wanted.user_id.unwrap_or_default()).await?)
+        }
+        Some((account, _)) => with_config(app, project, account).await,
         None if open => Ok(Access::Open),
         None => Err(nobody(toolkit, wanted.user_id)),
     }
@@ -153,6 +172,45 @@ fn check_status(account: &Account) -> Result<()> {
             not_active("is REVOKED", "Let the user connect the account again")
         }
     }
+}
+
+/// Whether the server may not choose among several accounts.
+fn refuses(app: &App, project: &Project) -> bool {
+    let setting = project.config.on_ambiguous_account.unwrap_or(app.config.on_ambiguous_account);
+    setting == OnAmbiguous::Refuse
+}
+
+/// The error that lists what there is to choose from.
+async fn ambiguous(app: &App, project: &Project, toolkit: &Toolkit, user: &str) -> Result<Error> {
+    const SHOWN: i64 = 20;
+    let slug = &toolkit.file.slug;
+    let rows = db::account::usable_for(&app.db, &project.id, user, slug, SHOWN + 1).await?;
+    let more = rows.len() > SHOWN as usize;
+    let mut lines = Vec::new();
+    for row in rows.into_iter().take(SHOWN as usize) {
+        let account = app.vault.open_account(row).await?;
+        let mut line = account.id.to_string();
+        if let Some(alias) = &account.alias {
+            line.push_str(&format!(", alias {alias:?}"));
+        }
+        if let Some(name) = account.identity.as_ref().and_then(|i| i.name()) {
+            line.push_str(&format!(", {name}"));
+        }
+        lines.push(line);
+    }
+    if more {
+        lines.push("and others".to_owned());
+    }
+    let user: String = user.chars().take(100).collect();
+    Ok(Error::new(
+        codes::ACCOUNT_AMBIGUOUS,
+        format!("User {user:?} has several accounts of {slug}, and the call names none of them"),
+    )
+    .with_errors(lines)
+    .fix(
+        "Pass the connected_account_id of one of those in `errors`, or set on_ambiguous_account \
+         to newest with PATCH /api/v3/org/project/config",
+    ))
 }
 
 fn nobody(toolkit: &Toolkit, user: Option<&str>) -> Error {

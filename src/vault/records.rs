@@ -1,13 +1,16 @@
 //! Sealing and opening whole rows: the step between `db` rows and domain types.
 
 use serde_json::{Map, Value};
+use sqlx::types::Json;
 
 use super::{Context, Vault};
 use crate::db::account::AccountRow;
 use crate::db::auth_config::AuthConfigRow;
 use crate::domain::connection::{Account, AuthConfig, SecretMap};
 use crate::domain::id::{AccountId, AuthConfigId, ProjectId};
+use crate::domain::identity::Identity;
 use crate::domain::secret::SecretString;
+use crate::domain::sharing::Sharing;
 use crate::error::Result;
 
 /// Context of `auth_config.credentials`.
@@ -18,6 +21,26 @@ fn config_context<'a>(project: &'a ProjectId, id: &'a AuthConfigId) -> Context<'
 /// Context of `auth_config.shared_credentials`.
 fn shared_context<'a>(project: &'a ProjectId, id: &'a AuthConfigId) -> Context<'a> {
     Context { column: "auth_config.shared_credentials", ..config_context(project, id) }
+}
+
+/// Key of the sealed state under which the identity lies. No field of a connection can have it:
+/// names of fields are plain words.
+const IDENTITY: &str = "@identity";
+
+/// A connection's state and the identity that lies in it.
+fn split(mut state: Map<String, Value>) -> (SecretMap, Option<Identity>) {
+    let identity = state.remove(IDENTITY).and_then(|value| serde_json::from_value(value).ok());
+    (SecretMap(state), identity)
+}
+
+/// A connection's state with the identity in it, for sealing.
+fn joined(account: &Account) -> Map<String, Value> {
+    let mut state = account.state.0.clone();
+    state.remove(IDENTITY);
+    if let Some(Ok(value)) = account.identity.as_ref().map(serde_json::to_value) {
+        state.insert(IDENTITY.to_owned(), value);
+    }
+    state
 }
 
 fn account_context<'a>(project: &'a ProjectId, id: &'a AccountId) -> Context<'a> {
@@ -98,6 +121,7 @@ impl Vault {
     /// As [`Vault::open`].
     pub async fn open_account(&self, row: AccountRow) -> Result<Account> {
         let state = self.open_map(account_context(&row.project_id, &row.id), &row.state).await?;
+        let (state, identity) = split(state);
         Ok(Account {
             project_id: row.project_id,
             id: row.id,
@@ -109,7 +133,9 @@ impl Vault {
             status_reason: row.status_reason,
             is_disabled: row.is_disabled,
             alias: row.alias,
-            state: SecretMap(state),
+            sharing: Sharing { account_type: row.account_type, acl: row.acl.0 },
+            identity,
+            state,
             state_version: row.state_version,
             token_expires_at: row.token_expires_at,
             attempt_expires_at: row.attempt_expires_at,
@@ -127,7 +153,7 @@ impl Vault {
     /// As [`Vault::seal_auth_config`].
     pub async fn seal_account(&self, account: &Account) -> Result<AccountRow> {
         let context = account_context(&account.project_id, &account.id);
-        let state = self.seal_map(context, &account.state.0).await?;
+        let state = self.seal_map(context, &joined(account)).await?;
         Ok(AccountRow {
             project_id: account.project_id.clone(),
             id: account.id.clone(),
@@ -139,6 +165,8 @@ impl Vault {
             status_reason: account.status_reason.clone(),
             is_disabled: account.is_disabled,
             alias: account.alias.clone(),
+            account_type: account.sharing.account_type,
+            acl: Json(account.sharing.acl.clone()),
             state,
             state_version: account.state_version,
             token_expires_at: account.token_expires_at,

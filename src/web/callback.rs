@@ -4,9 +4,9 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
-use super::{ended, failure, see_other};
+use super::{Brand, ended, failure, see_other};
 use crate::app::AppState;
-use crate::connect::callback::{Answer, Finished, finish};
+use crate::connect::callback::{Answer, Outcome, finish};
 use crate::error::{Error, Result};
 
 /// Completes an attempt and sends the browser on. The work goes on when the browser goes away,
@@ -19,17 +19,19 @@ pub async fn callback(
     let answer = read(query.as_deref().unwrap_or_default());
     let state = app.clone();
     let work = app.tasks.spawn(async move { finish(&state, answer).await });
-    let finished: Result<Finished> = match work.await {
+    let finished: Result<Outcome> = match work.await {
         Ok(finished) => finished,
         Err(error) => Err(Error::internal(format!("callback: {error}"))),
     };
     match finished {
-        Ok(finished) => match finished.location() {
+        Ok(Outcome::Deferred(location)) => see_other(&location),
+        Ok(Outcome::Finished(finished)) => match finished.location() {
             Some(location) => see_other(&location),
             None => {
                 let slug = &finished.account.toolkit_slug;
                 let name = app.catalog.toolkit(slug).map_or(slug.as_str(), |t| &t.file.name);
-                ended(name, finished.failure.as_deref())
+                let brand = Brand::read(&app, &finished.account.project_id).await;
+                ended(name, &finished, brand)
             }
         },
         // A program that calls this gets the envelope, a person a page.

@@ -9,7 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::{ended, failure, image, page, see_other};
+use super::{Brand, ended, failure, image, page, see_other};
 use crate::app::AppState;
 use crate::catalog::fields::FieldSpec;
 use crate::connect::fields::Problem;
@@ -37,8 +37,7 @@ struct Shown {
 #[template(path = "link.html")]
 struct LinkPage {
     title: String,
-    app_name: String,
-    app_logo: Option<String>,
+    brand: Brand,
     toolkit_name: String,
     toolkit_logo: Option<String>,
     redirects: bool,
@@ -86,7 +85,7 @@ async fn submitted(app: &AppState, token: &str, body: &Bytes) -> Result<Response
         Submitted::Provider(url) => see_other(&url),
         Submitted::Done(finished) => match finished.location() {
             Some(location) => see_other(&location),
-            None => ended(&link.toolkit_name, None),
+            None => ended(&link.toolkit_name, &finished, Brand::of(&link.project)),
         },
     })
 }
@@ -105,13 +104,10 @@ fn form(
     if let Some(field) = fields.get_mut(wrong) {
         field.focus = true;
     }
-    let config = &link.project.config;
-    let app_name = config.display_name.clone().filter(|n| !n.trim().is_empty());
-    let app_name = app_name.unwrap_or_else(|| link.project.name.clone());
+    let brand = Brand::of(&link.project);
     let shown = LinkPage {
-        title: format!("Connect {} to {app_name}", link.toolkit_name),
-        app_logo: image(config.logo_url.as_deref()),
-        app_name,
+        title: format!("Connect {} to {}", link.toolkit_name, brand.name),
+        brand,
         toolkit_name: link.toolkit_name.clone(),
         toolkit_logo: image(link.toolkit_logo.as_deref()),
         redirects: link.by_browser,
@@ -119,7 +115,7 @@ fn form(
         problems,
         denied: denied.map(|why| why.trim_end_matches('.').to_owned()),
     };
-    page(status, &shown)
+    page(status, &shown, &[&shown.brand.logo, &shown.toolkit_logo])
 }
 
 fn shown(

@@ -183,6 +183,47 @@ describe('the page of a Connect Link', () => {
     assert.equal(await status(made), 'ACTIVE');
   });
 
+  test('asks again when the provider does not accept what was entered', async () => {
+    const made = await link(await config('BASIC'), someone());
+    await open();
+    await page.goto(made.redirect_url);
+    await page.getByLabel('Account name').fill('acme');
+    await page.getByLabel('Password').fill('a-wrong-password');
+    await page.keyboard.press('Enter');
+    const alert = page.getByRole('alert');
+    await alert.waitFor();
+    await shot('refused-credentials');
+    assert.match(await alert.innerText(), /Acme does not accept these credentials/);
+    assert.equal(await page.getByLabel('Account name').inputValue(), 'acme');
+    assert.ok(!(await page.content()).includes('a-wrong-password'), 'no secret is in the page');
+    assert.equal(await status(made), 'INITIATED');
+    trouble = trouble.filter((text) => !/status of 4\d\d/.test(text)); // the answer itself is a 4xx
+    // The field to correct has the focus, or is one key away.
+    await page.getByLabel('Password').focus();
+    await page.keyboard.type('opensesame');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(`${APP}/**`);
+    assert.equal(await status(made), 'ACTIVE');
+  });
+
+  test('ends with whose account it is, under the name and logo of the app', async () => {
+    const made = await link(await config('BASIC'), someone(), null);
+    await open({ viewport: { width: 360, height: 640 }, javaScriptEnabled: false });
+    const policy = (await page.goto(made.redirect_url)).headers()['content-security-policy'];
+    assert.match(policy, /img-src https:\/\/app\.example\/logo\.svg https:\/\/acme\.example\/logo\.svg;/);
+    await page.getByLabel('Account name').fill('acme');
+    await page.getByLabel('Password').fill('opensesame');
+    await page.getByRole('button', { name: 'Connect' }).click();
+    await page.getByRole('heading', { name: 'Acme is connected' }).waitFor();
+    await shot('connected-as');
+    const { identity } = await api('GET', `/connected_accounts/${made.connected_account_id}`);
+    assert.ok(identity.label, JSON.stringify(identity));
+    assert.ok((await page.locator('main').innerText()).includes(`connected as ${identity.label}`));
+    const logo = page.getByRole('img', { name: 'Bright Ideas' });
+    assert.equal(await logo.getAttribute('src'), 'https://app.example/logo.svg');
+    assert.ok(await logo.evaluate((image) => image.complete && image.naturalWidth > 0), 'the logo is loaded');
+  });
+
   test('says so when there is no app to return to, and refuses a used link', async () => {
     const made = await link(await config('API_KEY'), someone(), null);
     await open();

@@ -40,6 +40,11 @@ def meaningful(path):
         "/tools/execute/{tool_slug}": {"user_id": "someone", "arguments": {"message": "hello"}},
         "/tools/execute/proxy": {"connected_account_id": account, "endpoint": "/echo", "method": "POST"},
         "/connected_accounts/link": {"auth_config_id": config, "user_id": "someone-else"},
+        "/connected_accounts/complete_auth": {
+            "session_uri": "patchbay-session:se_0123456789ab_0123456789abcdef0123456789abcdef",
+            "user_id": "someone",
+        },
+        "/connected_accounts/{nanoid}": {"alias": "work"},
         "/connected_accounts": {"auth_config": {"id": config}, "connection": {"user_id": "someone-else"}},
         "/auth_configs": {
             "toolkit": {"slug": "acme"},

@@ -12,13 +12,14 @@ use crate::api::auth::{OrgKey, ProjectKey};
 use crate::api::errors::CommonErrors;
 use crate::api::extract::{Json, Path, Query, page, query};
 use crate::app::{App, AppState};
+use crate::connect::callback_url;
 use crate::db;
 use crate::db::api_key::ApiKeyRow;
 use crate::db::notify::Changed;
 use crate::db::project::ProjectRow;
 use crate::domain::id::{ApiKeyId, OrgId, ProjectId, random_text};
 use crate::domain::page::Page;
-use crate::domain::project::{LogVisibility, ProjectConfig};
+use crate::domain::project::{LogVisibility, OnAmbiguous, ProjectConfig};
 use crate::domain::secret::ExposeSecret;
 use crate::domain::time::{iso, now};
 use crate::error::{Error, Result, codes};
@@ -42,7 +43,7 @@ struct ConfigPatch {
     /// Whether people must use a second factor.
     #[serde(rename = "is_2FA_enabled")]
     is_2fa_enabled: Option<bool>,
-    /// Logo on the Connect Link page: an http or https URL. Null removes it.
+    /// Logo on the Connect Link page: an https URL. Null removes it.
     #[serde(deserialize_with = "given")]
     #[schema(value_type = Option<String>, max_length = 2048)]
     logo_url: Option<Option<String>>,
@@ -56,6 +57,13 @@ struct ConfigPatch {
     log_visibility_setting: Option<LogVisibility>,
     /// Whether MCP endpoints need an API key.
     require_mcp_api_key: Option<bool>,
+    /// What happens when a user has several accounts and a call names none.
+    on_ambiguous_account: Option<OnAmbiguous>,
+    /// Your page that makes sure who came back from a provider; accounts become ACTIVE only when it
+    /// has redeemed the `session_uri` that it is given. Null removes it.
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>, max_length = 4096)]
+    oauth_callback_verifier_url: Option<Option<String>>,
 }
 
 /// Tells null from absent; an empty text is as good as null.
@@ -64,18 +72,29 @@ fn given<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<Stri
     Ok(Some(text.filter(|t| !t.trim().is_empty())))
 }
 
+/// Whether a page may show the image at this address: https, so that nobody on the way can put
+/// another one in its place, and nothing in it that a security policy could be broken with.
+fn is_image_url(text: &str) -> bool {
+    text.len() <= 2048
+        && !text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\')
+        && url::Url::parse(text).is_ok_and(|u| {
+            u.scheme() == "https" && u.has_host() && u.username() == "" && u.password().is_none()
+        })
+}
+
 impl ConfigPatch {
     /// The settings given, as they are stored; null removes.
     fn checked(self) -> Result<Value> {
         let mut problems = Vec::new();
-        if let Some(Some(url)) = &self.logo_url {
-            let good = url.len() <= 2048
-                && url::Url::parse(url).is_ok_and(|u| {
-                    matches!(u.scheme(), "http" | "https") && u.has_host() && u.username() == ""
-                });
-            if !good {
-                problems.push("logo_url: must be an http or https URL".to_owned());
-            }
+        if let Some(Some(url)) = &self.logo_url
+            && !is_image_url(url)
+        {
+            problems.push("logo_url: must be an https URL of at most 2048 characters".to_owned());
+        }
+        if let Some(Some(url)) = &self.oauth_callback_verifier_url
+            && let Err(error) = callback_url::check("oauth_callback_verifier_url", url)
+        {
+            problems.extend(error.errors);
         }
         if let Some(Some(name)) = &self.display_name
             && (name.chars().count() > 200 || name.chars().any(char::is_control))
@@ -100,6 +119,8 @@ impl ConfigPatch {
         );
         put("log_visibility_setting", self.log_visibility_setting.map(|v| json!(v)));
         put("require_mcp_api_key", self.require_mcp_api_key.map(Value::from));
+        put("on_ambiguous_account", self.on_ambiguous_account.map(|v| json!(v)));
+        put("oauth_callback_verifier_url", self.oauth_callback_verifier_url.map(Value::from));
         Ok(Value::Object(patch))
     }
 }
@@ -437,8 +458,14 @@ async fn regenerate(
 #[utoipa::path(get, path = "/org/project/config", tag = "projects",
     operation_id = "getProjectConfig",
     responses((status = 200, body = ProjectConfig), CommonErrors))]
-async fn get_config(key: ProjectKey) -> Json<ProjectConfig> {
-    Json(key.project.config.clone())
+async fn get_config(State(app): State<AppState>, key: ProjectKey) -> Json<ProjectConfig> {
+    Json(in_force(&app, key.project.config.clone()))
+}
+
+/// The settings with what the server's configuration says for absent ones.
+fn in_force(app: &App, mut config: ProjectConfig) -> ProjectConfig {
+    config.on_ambiguous_account.get_or_insert(app.config.on_ambiguous_account);
+    config
 }
 
 /// Change settings of the key's project.
@@ -458,5 +485,5 @@ async fn patch_config(
     app.changed(&mut *tx, &Changed::Keys).await?;
     tx.commit().await?;
     app.cache.invalidate(&Changed::Keys);
-    Ok(Json(crate::cache::project_of(row).config))
+    Ok(Json(in_force(&app, crate::cache::project_of(row).config)))
 }

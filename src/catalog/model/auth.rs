@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Login, OAuth1, OAuth2};
+use super::{IdentityCall, Login, OAuth1, OAuth2, VerifyCall};
 use crate::domain::scheme::AuthSchemeKind;
 
 /// One entry of `auth`.
@@ -36,6 +36,12 @@ pub struct AuthScheme {
     /// OAuth 2.0 parameters; required for OAUTH2, refused elsewhere.
     #[serde(default)]
     pub oauth2: Option<OAuth2>,
+    /// Whose account it is; the toolkit's own when absent.
+    #[serde(default)]
+    pub identity: Option<IdentityCall>,
+    /// Whether the credentials are good; the toolkit's own when absent.
+    #[serde(default)]
+    pub verify: Option<VerifyCall>,
     /// OAuth 1.0a parameters; required for OAUTH1, refused elsewhere.
     #[serde(default)]
     pub oauth1: Option<OAuth1>,

@@ -10,6 +10,7 @@ mod login;
 mod oauth1;
 mod oauth2;
 mod param;
+mod probe;
 mod tool;
 mod toolkit;
 
@@ -18,5 +19,6 @@ pub use login::*;
 pub use oauth1::*;
 pub use oauth2::*;
 pub use param::*;
+pub use probe::*;
 pub use tool::*;
 pub use toolkit::*;

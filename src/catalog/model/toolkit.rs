@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{AuthScheme, ResponseRule};
+use super::{AuthScheme, IdentityCall, ResponseRule, VerifyCall};
 
 /// One `toolkit.yaml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -48,6 +48,12 @@ pub struct ToolkitFile {
     /// How answers are read, unless the tool says otherwise.
     #[serde(default)]
     pub response: ResponseRule,
+    /// The call that says whose account at the provider a connection is.
+    #[serde(default)]
+    pub identity: Option<IdentityCall>,
+    /// The call that says whether credentials are good; `identity` when absent.
+    #[serde(default)]
+    pub verify: Option<VerifyCall>,
     /// Ways to authenticate, preferred first. Empty is not allowed: a toolkit
     /// without credentials lists `NO_AUTH`.
     pub auth: Vec<AuthScheme>,

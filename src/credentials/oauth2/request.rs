@@ -179,28 +179,36 @@ impl Provider<'_> {
         state.text(name).filter(|t| !t.is_empty())
     }
 
-    /// Tells the provider to forget a connection's tokens, when it can be told.
-    ///
-    /// # Errors
-    /// The first failure; every token is tried.
-    pub async fn revoke(&self, net: &Client, state: &SecretMap) -> Result<(), TokenFailure> {
-        let Some(rule) = self.def.revocation() else { return Ok(()) };
+    /// Tells the provider to forget a connection's tokens, when it can be told. Every token is
+    /// tried. Gives the names of those that are forgotten, and the first failure.
+    pub async fn revoke(
+        &self,
+        net: &Client,
+        state: &SecretMap,
+    ) -> (Vec<&'static str>, Result<(), TokenFailure>) {
+        let mut told = Vec::new();
+        let Some(rule) = self.def.revocation() else { return (told, Ok(())) };
         let of = |name: &str| state.text(name).filter(|t| !t.is_empty());
         let (access, refresh) = (of("access_token"), of("refresh_token"));
         let which = match rule.token {
-            RevokedToken::Access => vec![access],
-            RevokedToken::Refresh => vec![refresh.or(access)],
-            RevokedToken::Both => vec![refresh, access],
+            RevokedToken::Access => vec![("access_token", access)],
+            RevokedToken::Refresh if refresh.is_none() => vec![("access_token", access)],
+            RevokedToken::Refresh => vec![("refresh_token", refresh)],
+            RevokedToken::Both => vec![("refresh_token", refresh), ("access_token", access)],
         };
         let mut outcome = Ok(());
-        for token in which.into_iter().flatten() {
+        for (name, token) in which {
+            let Some(token) = token else { continue };
             let mut flow = vec![("token", token)];
             flow.extend(access.map(|t| ("access_token", t)));
             flow.extend(refresh.map(|t| ("refresh_token", t)));
             let done = self.revoke_one(net, &rule, token, &flow).await;
+            if done.is_ok() {
+                told.push(name);
+            }
             outcome = outcome.and(done);
         }
-        outcome
+        (told, outcome)
     }
 
     async fn revoke_one(

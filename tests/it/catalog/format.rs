@@ -20,6 +20,9 @@ base_url: https://{{ conn.site }}.example.com
 hosts: ["*.example.com"]
 headers: {Accept: application/json}
 response: {ok: /ok, fail_if: /bad, error: [/message], pick: /data, wrap: items, schema: {id: {type: string}}}
+identity: {request: {method: GET, path: /me}, id: [/id], label: [/login], email: [/email], proves: true,
+           refused: {status: [401], at: /code, values: [bad]}}
+verify: {request: {method: GET, path: /ok}, refused: {status: [403]}}
 auth:
   - scheme: OAUTH2
     name: Account
@@ -51,6 +54,8 @@ auth:
       available_scopes: [a, b]
   - scheme: API_KEY
     inject: {headers: {A: b}, query: {c: d}, body: {e: f}, path: "/k", basic: {username: u, password: p}}
+    identity: {request: {method: GET, path: /me}}
+    verify: {request: {method: GET, path: /ok}}
   - scheme: OAUTH1
     connect_fields: [{name: pem, multiline: true}]
     oauth1:

@@ -2,10 +2,14 @@
 
 mod accounts;
 mod auth_configs;
+mod checking;
 mod link;
 mod oauth;
 mod provider;
 mod refresh;
+mod revoking;
+mod sharing;
+mod verifying;
 
 use serde_json::{Value, json};
 
@@ -29,13 +33,19 @@ impl World {
         let provider = Provider::start().await;
         let url = &provider.url;
         let endpoints = format!(
-            "{{authorize_url: '{url}/authorize', token_url: '{url}/token', \
+            "{{base_url: '{url}', authorize_url: '{url}/authorize', token_url: '{url}/token', \
              revoke_url: '{url}/revoke', managed: {{client_id: operator-id, \
              client_secret: operator-secret}}}}"
         );
         let text: String = ["linear", "slack", "notion", "jira", "github"]
             .iter()
             .map(|slug| format!("{slug}: {endpoints}\n"))
+            .chain(
+                ["exa", "firecrawl", "posthog", "googlecalendar", "stripe", "gmail"]
+                    .iter()
+                    .map(|slug| format!("{slug}: {{base_url: '{url}'}}\n")),
+            )
+            .chain(["serpapi: {base_url: 'http://127.0.0.1:1'}\n".to_owned()])
             .collect();
         let providers_file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(providers_file.path(), text).unwrap();

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use base64::Engine;
@@ -51,6 +51,8 @@ struct Inner {
     revoked: Mutex<Vec<String>>,
     requests: Mutex<Vec<TokenRequest>>,
     refreshes: AtomicUsize,
+    answers: Mutex<HashMap<String, (u16, Value)>>,
+    calls: Mutex<Vec<(String, HeaderMap)>>,
 }
 
 #[derive(Clone)]
@@ -65,6 +67,7 @@ impl Provider {
         let router = Router::new()
             .route("/token", post(token))
             .route("/revoke", post(revoke))
+            .fallback(api)
             .with_state(inner.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -92,6 +95,16 @@ impl Provider {
 
     pub fn style(&self, style: Style) {
         *self.inner.style.lock().unwrap() = style;
+    }
+
+    /// What the API answers below a path; 404 elsewhere.
+    pub fn answer(&self, path: &str, status: u16, body: Value) {
+        self.inner.answers.lock().unwrap().insert(path.to_owned(), (status, body));
+    }
+
+    /// Paths and headers of the calls of the API.
+    pub fn calls(&self) -> Vec<(String, HeaderMap)> {
+        self.inner.calls.lock().unwrap().clone()
     }
 
     pub fn refreshes(&self) -> usize {
@@ -194,7 +207,17 @@ async fn token(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes)
     }
 }
 
+async fn api(State(inner): State<Arc<Inner>>, uri: Uri, headers: HeaderMap) -> Response {
+    inner.calls.lock().unwrap().push((uri.to_string(), headers));
+    let known = inner.answers.lock().unwrap().get(uri.path()).cloned();
+    let (status, body) = known.unwrap_or((404, json!({"message": "no such thing"})));
+    (StatusCode::from_u16(status).unwrap(), axum::Json(body)).into_response()
+}
+
 async fn revoke(State(inner): State<Arc<Inner>>, body: Bytes) -> StatusCode {
+    if *inner.style.lock().unwrap() == Style::Down {
+        return StatusCode::SERVICE_UNAVAILABLE;
+    }
     let form: HashMap<String, String> = url::form_urlencoded::parse(&body).into_owned().collect();
     inner.revoked.lock().unwrap().push(form["token"].clone());
     StatusCode::OK

@@ -216,6 +216,8 @@ pub async fn account(
         status_reason: None,
         is_disabled: false,
         alias: None,
+        sharing: Default::default(),
+        identity: None,
         state: SecretMap(map(state)),
         state_version: 1,
         token_expires_at: None,

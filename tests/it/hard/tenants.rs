@@ -25,6 +25,7 @@ async fn another_projects_ids_are_unknown_everywhere_and_stay_untouched() {
         "state": {"authScheme": "API_KEY", "val": {"generic_api_key": "k-123456"}}}});
     let link = json!({"auth_config_id": config, "user_id": "u1"});
     let patched = json!({"connection": {"state": {"val": {"generic_api_key": "stolen-1"}}}});
+    let shared = json!({"experimental": {"acl_config_for_shared": {"allow_all_users": true}}});
     for (method, path, body) in [
         ("GET", format!("/auth_configs/{config}"), Value::Null),
         ("PATCH", format!("/auth_configs/{config}"), json!({"type": "custom", "name": "stolen"})),
@@ -36,7 +37,12 @@ async fn another_projects_ids_are_unknown_everywhere_and_stay_untouched() {
         ("PATCH", format!("/connected_accounts/{account}/status"), json!({"enabled": false})),
         ("POST", format!("/connected_accounts/{account}/refresh"), json!({})),
         ("POST", format!("/connected_accounts/{oauth}/refresh"), json!({})),
+        ("POST", format!("/connected_accounts/{account}/revoke"), Value::Null),
+        ("POST", format!("/connected_accounts/{oauth}/revoke"), Value::Null),
+        ("PATCH", format!("/connected_accounts/{account}"), shared),
         ("DELETE", format!("/connected_accounts/{account}"), Value::Null),
+        ("DELETE", format!("/connected_accounts/{oauth}?revoke_on_delete=true"), Value::Null),
+        ("DELETE", format!("/auth_configs/{config}?revoke_on_delete=true"), Value::Null),
         ("POST", "/connected_accounts".to_owned(), given),
         ("POST", "/connected_accounts/link".to_owned(), link),
         ("POST", "/tools/execute/EXA_SEARCH".to_owned(), run(account)),

@@ -84,7 +84,10 @@ pub struct Rest {
 impl Rest {
     fn change(self) -> Result<Change> {
         if self.proxy_config.is_some_and(|p| !p.is_null()) {
-            let problem = "proxy_config: is not supported by this server".to_owned();
+            let problem =
+                "proxy_config: is not supported by this server, because what an auth proxy \
+                           is sent is not specified"
+                    .to_owned();
             return Err(Error::invalid("Unsupported field", vec![problem]));
         }
         let access = self.tool_access_config.unwrap_or_default();

@@ -188,18 +188,45 @@ async fn update(
     Ok(Json(Done { success: true, message: "Auth config updated" }))
 }
 
+/// A deletion.
+#[derive(Debug, Serialize, ToSchema)]
+struct DeletedConfig {
+    /// Always true.
+    success: bool,
+    /// For a person.
+    message: &'static str,
+    /// Name of the revocation in the server's log; only with `revoke_on_delete=true`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoke_job_id: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+struct DeleteQuery {
+    /// Whether the provider is told to forget the tokens of the accounts; true when absent.
+    #[serde(deserialize_with = "query::flag")]
+    revoke_on_delete: Option<bool>,
+}
+
 /// Delete an auth config and all its connected accounts.
 #[utoipa::path(delete, path = "/auth_configs/{nanoid}", tag = "auth_configs",
     operation_id = "deleteAuthConfigsByNanoid",
-    params(("nanoid" = String, Path, description = "Auth config id")),
-    responses((status = 200, body = Done), CommonErrors))]
+    params(("nanoid" = String, Path, description = "Auth config id"), DeleteQuery),
+    responses((status = 200, body = DeletedConfig), CommonErrors))]
 async fn delete(
     State(app): State<AppState>,
     key: ProjectKey,
     Path(id): Path<String>,
-) -> Result<Json<Done>> {
-    auth_config::delete(&app, &key.project.id, &AuthConfigId::from(id)).await?;
-    Ok(Json(Done { success: true, message: "Auth config and its connected accounts deleted" }))
+    Query(query): Query<DeleteQuery>,
+) -> Result<Json<DeletedConfig>> {
+    let (project, id) = (&key.project.id, AuthConfigId::from(id));
+    let job = auth_config::delete(&app, project, &id, query.revoke_on_delete).await?;
+    Ok(Json(DeletedConfig {
+        success: true,
+        message: "Auth config and its connected accounts deleted",
+        revoke_job_id: job.filter(|_| query.revoke_on_delete == Some(true)),
+    }))
 }
 
 /// Enable or disable an auth config.

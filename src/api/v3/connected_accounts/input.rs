@@ -4,9 +4,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::connect::account::{AclPatch, Patch};
 use crate::connect::start::{Attempt, Given};
 use crate::domain::id::AuthConfigId;
 use crate::domain::scheme::AuthSchemeKind;
+use crate::domain::sharing::{AccountType, Sharing};
 use crate::error::{Error, Result};
 
 /// Which auth config.
@@ -28,6 +30,32 @@ pub struct StateBody {
     pub val: Map<String, Value>,
 }
 
+/// Who besides the user may use a new account.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct SharingBody {
+    /// PRIVATE (the default): only the user. SHARED: further users, when they name the account.
+    pub account_type: Option<AccountType>,
+    /// Which users, for a SHARED account; nobody when absent.
+    pub acl_config_for_shared: Option<AclPatch>,
+}
+
+impl SharingBody {
+    /// Type and access list.
+    ///
+    /// # Errors
+    /// 400 for a list without SHARED, and for a wrong list.
+    fn checked(body: Option<Self>) -> Result<Sharing> {
+        let body = body.unwrap_or_default();
+        let mut sharing =
+            Sharing { account_type: body.account_type.unwrap_or_default(), ..Sharing::default() };
+        if let Some(acl) = body.acl_config_for_shared {
+            acl.apply(&mut sharing)?;
+        }
+        Ok(sharing)
+    }
+}
+
 /// The connection to make.
 #[derive(Default, Deserialize, ToSchema)]
 pub struct ConnectionBody {
@@ -42,8 +70,10 @@ pub struct ConnectionBody {
     /// Older form of `state`: the fields alone.
     #[schema(value_type = Option<Object>)]
     pub data: Option<Map<String, Value>>,
-    /// Your own name of the account.
+    /// Your own name of the account, unique for the user and toolkit.
     pub alias: Option<String>,
+    /// Who besides the user may use the account.
+    pub experimental: Option<SharingBody>,
 }
 
 /// A new connected account.
@@ -70,9 +100,12 @@ pub struct LinkBody {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub connection_data: Option<Map<String, Value>>,
-    /// Your own name of the account.
+    /// Your own name of the account, unique for the user and toolkit.
     #[serde(default)]
     pub alias: Option<String>,
+    /// Who besides the user may use the account.
+    #[serde(default)]
+    pub experimental: Option<SharingBody>,
 }
 
 /// Reads `COMPOSIO_LINK` and the schemes.
@@ -113,6 +146,7 @@ impl CreateBody {
             callback_url: filled(connection.callback_url).or(filled(connection.redirect_uri)),
             given,
             alias: connection.alias,
+            sharing: SharingBody::checked(connection.experimental)?,
         };
         Ok((attempt, hosted))
     }
@@ -120,14 +154,18 @@ impl CreateBody {
 
 impl LinkBody {
     /// What the use case needs.
-    pub fn checked(self) -> Attempt {
-        Attempt {
+    ///
+    /// # Errors
+    /// 400 for a wrong access list.
+    pub fn checked(self) -> Result<Attempt> {
+        Ok(Attempt {
             auth_config_id: AuthConfigId::from(self.auth_config_id),
             user_id: self.user_id,
             callback_url: filled(self.callback_url),
             given: self.connection_data.map(|val| Given { scheme: None, val }),
             alias: self.alias,
-        }
+            sharing: SharingBody::checked(self.experimental)?,
+        })
     }
 }
 
@@ -156,9 +194,45 @@ pub struct PatchBody {
     pub alias: Option<String>,
     /// New credentials.
     pub connection: Option<PatchConnection>,
-    /// Not supported by this server.
-    #[schema(value_type = Option<Object>)]
-    pub experimental: Option<Value>,
+    /// Who besides the user may use a SHARED account.
+    pub experimental: Option<PatchSharing>,
+}
+
+/// A change of who may use an account.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct PatchSharing {
+    /// Parts of the access list; what is absent stays.
+    pub acl_config_for_shared: Option<AclPatch>,
+}
+
+impl PatchBody {
+    /// What the use case needs, and the scheme when one is named.
+    ///
+    /// # Errors
+    /// 400 for an unknown scheme.
+    pub fn checked(self) -> Result<(Patch, Option<AuthSchemeKind>)> {
+        let (kind, val) = match self.connection {
+            Some(connection) => {
+                let (kind, val) = connection.checked()?;
+                (kind, Some(val))
+            }
+            None => (None, None),
+        };
+        let acl = self.experimental.and_then(|e| e.acl_config_for_shared);
+        Ok((Patch { alias: self.alias, val, acl }, kind))
+    }
+}
+
+/// A deferred connection to complete.
+#[derive(Deserialize, ToSchema)]
+pub struct CompleteBody {
+    /// `session_uri` of the request that reached the project's verifier.
+    #[schema(min_length = 1)]
+    pub session_uri: String,
+    /// The user whose browser that was, by your own knowledge.
+    #[schema(min_length = 1)]
+    pub user_id: String,
 }
 
 /// New credentials of an account.
@@ -173,11 +247,7 @@ pub struct PatchConnection {
 }
 
 impl PatchConnection {
-    /// Scheme, when it is named, and fields.
-    ///
-    /// # Errors
-    /// 400 for an unknown scheme.
-    pub fn checked(self) -> Result<(Option<AuthSchemeKind>, Map<String, Value>)> {
+    fn checked(self) -> Result<(Option<AuthSchemeKind>, Map<String, Value>)> {
         let state = self.state.or(self.plain);
         let Some(state) = state else { return Ok((None, Map::new())) };
         Ok((scheme(state.auth_scheme.as_deref())?.0, state.val))

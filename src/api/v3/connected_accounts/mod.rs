@@ -12,17 +12,19 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use self::input::{CreateBody, LinkBody, PatchBody, RefreshBody, StatusBody};
-use self::shape::{AccountInfo, AccountPage, StateInfo};
+use self::input::{CompleteBody, CreateBody, LinkBody, PatchBody, RefreshBody, StatusBody};
+use self::shape::{AccountInfo, AccountPage, Experimental, StateInfo};
 use crate::api::auth::ProjectKey;
 use crate::api::errors::CommonErrors;
 use crate::api::extract::{Json, OptionalJson, Path, Query, page, query};
 use crate::app::AppState;
-use crate::connect::{account, activate, find_config, start, usable_config};
+use crate::connect::{account, activate, find_config, revoke, start, usable_config, verifier};
 use crate::credentials;
 use crate::db::account::Filter;
 use crate::domain::id::{AccountId, uuid_of};
+use crate::domain::identity::Identity;
 use crate::domain::page::Page;
+use crate::domain::sharing::AccountType;
 use crate::domain::status::AccountStatus;
 use crate::domain::time::iso;
 use crate::error::{Error, Result};
@@ -35,6 +37,8 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(get, patch, delete))
         .routes(routes!(set_status))
         .routes(routes!(refresh))
+        .routes(routes!(revoke_account))
+        .routes(routes!(complete_auth))
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
@@ -49,6 +53,16 @@ enum OrderBy {
 enum Direction {
     Asc,
     Desc,
+}
+
+/// Which accounts a list has, by who may use them.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+enum TypeFilter {
+    #[default]
+    Private,
+    Shared,
+    All,
 }
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -78,6 +92,10 @@ struct ListQuery {
     #[serde(deserialize_with = "query::word")]
     #[param(inline)]
     order_direction: Option<Direction>,
+    /// `PRIVATE` (when absent), `SHARED` or `ALL`.
+    #[serde(deserialize_with = "query::word")]
+    #[param(inline)]
+    account_type: Option<TypeFilter>,
     /// Accounts per page; 20 when absent, at most 1000.
     #[serde(deserialize_with = "query::int")]
     limit: Option<i64>,
@@ -102,6 +120,11 @@ async fn list(
         user_ids: query.user_ids,
         auth_config_ids: query.auth_config_ids,
         ids: query.connected_account_ids,
+        account_type: match query.account_type.unwrap_or_default() {
+            TypeFilter::Private => Some(AccountType::Private),
+            TypeFilter::Shared => Some(AccountType::Shared),
+            TypeFilter::All => None,
+        },
         ascending: matches!(query.order_direction, Some(Direction::Asc)),
         by_updated: matches!(query.order_by, Some(OrderBy::UpdatedAt)),
     };
@@ -139,6 +162,9 @@ struct Created {
     redirect_url_camel: Option<String>,
     /// As `redirect_url`.
     redirect_uri: Option<String>,
+    /// Whose account at the provider it is, when that is known already.
+    identity: Option<Identity>,
+    experimental: Experimental,
     deprecated: CreatedDeprecated,
 }
 
@@ -166,6 +192,8 @@ async fn create(
         redirect_url: url.clone(),
         redirect_url_camel: url.clone(),
         redirect_uri: url,
+        identity: account.identity.clone(),
+        experimental: Experimental::of(account),
         deprecated: CreatedDeprecated {
             uuid: uuid_of(account.id.as_str()),
             auth_config_uuid: uuid_of(account.auth_config_id.as_str()),
@@ -185,6 +213,7 @@ struct LinkInfo {
     expires_at: String,
     /// The account that it connects.
     connected_account_id: String,
+    experimental: Experimental,
 }
 
 /// Make a Connect Link: a page of this server that connects one account.
@@ -196,14 +225,54 @@ async fn link(
     key: ProjectKey,
     Json(body): Json<LinkBody>,
 ) -> Result<(StatusCode, Json<LinkInfo>)> {
-    let started = start::link(&app, &key.project, body.checked()).await?;
+    let started = start::link(&app, &key.project, body.checked()?).await?;
     let info = LinkInfo {
         link_token: started.link_token.unwrap_or_default(),
         redirect_url: started.redirect_url.unwrap_or_default(),
         expires_at: iso(started.expires_at),
         connected_account_id: started.account.id.to_string(),
+        experimental: Experimental::of(&started.account),
     };
     Ok((StatusCode::CREATED, Json(info)))
+}
+
+/// An attempt that was completed.
+#[derive(Debug, Serialize, ToSchema)]
+struct Completed {
+    /// The account, which is ACTIVE now.
+    connected_account_id: String,
+    /// Its toolkit.
+    toolkit_slug: String,
+}
+
+/// Complete an attempt that waits for the project's OAuth callback verifier.
+#[utoipa::path(post, path = "/connected_accounts/complete_auth", tag = "connected_accounts",
+    operation_id = "postConnectedAccountsCompleteAuth", request_body = CompleteBody,
+    responses((status = 200, body = Completed), CommonErrors))]
+async fn complete_auth(
+    State(app): State<AppState>,
+    key: ProjectKey,
+    Json(body): Json<CompleteBody>,
+) -> Result<Json<Completed>> {
+    let mut problems = Vec::new();
+    for (name, text) in [("session_uri", &body.session_uri), ("user_id", &body.user_id)] {
+        if text.is_empty() {
+            problems.push(format!("{name}: must not be empty"));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(Error::invalid("Invalid request body", problems));
+    }
+    // Goes on when the caller hangs up: a code that was spent must not be lost with its answer.
+    let worker = app.clone();
+    let work = app.tasks.spawn(async move {
+        verifier::redeem(&worker, &key.project.id, &body.session_uri, &body.user_id).await
+    });
+    let finished = work.await.map_err(|e| Error::internal(format!("complete_auth: {e}")))??;
+    Ok(Json(Completed {
+        connected_account_id: finished.account.id.to_string(),
+        toolkit_slug: finished.account.toolkit_slug,
+    }))
 }
 
 /// One connected account.
@@ -229,18 +298,81 @@ struct Done {
     success: bool,
 }
 
+/// A deletion.
+#[derive(Debug, Serialize, ToSchema)]
+struct DeletedAccount {
+    /// Always true.
+    success: bool,
+    /// Name of the revocation in the server's log; only with `revoke_on_delete=true`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoke_job_id: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+struct DeleteQuery {
+    /// Whether the provider is told to forget the tokens. When absent it is, unless another account
+    /// of the user lives on the same grant.
+    #[serde(deserialize_with = "query::flag")]
+    revoke_on_delete: Option<bool>,
+}
+
 /// Delete a connected account; its tokens are revoked at the provider as well as possible.
 #[utoipa::path(delete, path = "/connected_accounts/{nanoid}", tag = "connected_accounts",
     operation_id = "deleteConnectedAccountsByNanoid",
-    params(("nanoid" = String, Path, description = "Connected account id")),
-    responses((status = 200, body = Done), CommonErrors))]
+    params(("nanoid" = String, Path, description = "Connected account id"), DeleteQuery),
+    responses((status = 200, body = DeletedAccount), CommonErrors))]
 async fn delete(
     State(app): State<AppState>,
     key: ProjectKey,
     Path(id): Path<String>,
-) -> Result<Json<Done>> {
-    account::delete(&app, &key.project.id, &AccountId::from(id)).await?;
-    Ok(Json(Done { success: true }))
+    Query(query): Query<DeleteQuery>,
+) -> Result<Json<DeletedAccount>> {
+    let (project, id) = (&key.project.id, AccountId::from(id));
+    let revoke_job_id = account::delete(&app, project, &id, query.revoke_on_delete).await?;
+    Ok(Json(DeletedAccount { success: true, revoke_job_id }))
+}
+
+/// The account that was revoked.
+#[derive(Debug, Serialize, ToSchema)]
+struct RevokedAccount {
+    /// Connected account id.
+    id: String,
+    /// State.
+    status: AccountStatus,
+}
+
+/// A revocation.
+#[derive(Debug, Serialize, ToSchema)]
+struct RevokedInfo {
+    /// What the provider forgot just now: `access_token`, `refresh_token`. Empty when the account
+    /// was REVOKED before, or the provider did not answer; it is then asked again later.
+    revoked_tokens: Vec<&'static str>,
+    connected_account: RevokedAccount,
+}
+
+/// Revoke a connected account: it can no longer be used, and the provider is told to forget its
+/// tokens.
+#[utoipa::path(post, path = "/connected_accounts/{nanoid}/revoke", tag = "connected_accounts",
+    operation_id = "postConnectedAccountsByNanoidRevoke",
+    params(("nanoid" = String, Path, description = "Connected account id")),
+    responses((status = 200, body = RevokedInfo), CommonErrors,
+        (status = 409, body = crate::error::wire::ErrorBody,
+            description = "The account is not in a state that can be revoked")))]
+async fn revoke_account(
+    State(app): State<AppState>,
+    key: ProjectKey,
+    Path(id): Path<String>,
+) -> Result<Json<RevokedInfo>> {
+    let revoked = revoke::revoke(&app, &key.project.id, &AccountId::from(id)).await?;
+    Ok(Json(RevokedInfo {
+        revoked_tokens: revoked.tokens,
+        connected_account: RevokedAccount {
+            id: revoked.account.id.to_string(),
+            status: revoked.account.status,
+        },
+    }))
 }
 
 /// A changed account.
@@ -254,7 +386,7 @@ struct Patched {
     success: bool,
 }
 
-/// Change the alias or the credentials of a connected account.
+/// Change the alias, the credentials or the access list of a connected account.
 #[utoipa::path(patch, path = "/connected_accounts/{nanoid}", tag = "connected_accounts",
     operation_id = "patchConnectedAccountsByNanoid", request_body = PatchBody,
     params(("nanoid" = String, Path, description = "Connected account id")),
@@ -267,26 +399,17 @@ async fn patch(
 ) -> Result<Json<Patched>> {
     let (project, id) = (&key.project.id, AccountId::from(id));
     let account = account::get(&app, project, &id).await?;
-    if body.experimental.is_some_and(|e| !e.is_null()) {
-        let problem = "experimental: is not supported by this server".to_owned();
-        return Err(Error::invalid("Unsupported field", vec![problem]));
+    let (patch, kind) = body.checked()?;
+    if let Some(kind) = kind.filter(|k| *k != account.scheme) {
+        let problem = format!(
+            "connection.state.authScheme: is {}, but the account connects by {}",
+            kind.as_str(),
+            account.scheme.as_str()
+        );
+        return Err(Error::invalid("Wrong scheme", vec![problem]));
     }
-    if let Some(connection) = body.connection {
-        let (kind, val) = connection.checked()?;
-        if let Some(kind) = kind.filter(|k| *k != account.scheme) {
-            let problem = format!(
-                "connection.authScheme: is {}, but the account connects by {}",
-                kind.as_str(),
-                account.scheme.as_str()
-            );
-            return Err(Error::invalid("Wrong scheme", vec![problem]));
-        }
-        let config = find_config(&app, project, &account.auth_config_id).await?;
-        account::set_credentials(&app, &account, &config, &val).await?;
-    }
-    if let Some(alias) = body.alias {
-        account::set_alias(&app, &account, &alias).await?;
-    }
+    let config = find_config(&app, project, &account.auth_config_id).await?;
+    account::patch(&app, &account, &config, patch).await?;
     let account = account::get(&app, project, &id).await?;
     Ok(Json(Patched { id: account.id.to_string(), status: account.status, success: true }))
 }

@@ -10,7 +10,9 @@ use crate::connect::mask::masked;
 use crate::connect::{scheme, toolkit};
 use crate::domain::connection::{Account, AuthConfig, Project};
 use crate::domain::id::uuid_of;
+use crate::domain::identity::Identity;
 use crate::domain::scheme::AuthSchemeKind;
+use crate::domain::sharing::{AccountType, Acl, Sharing};
 use crate::domain::status::AccountStatus;
 use crate::domain::time::iso;
 
@@ -62,6 +64,25 @@ pub struct AccountDeprecated {
     uuid: String,
 }
 
+/// Who besides its owner may use an account.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Experimental {
+    /// Whether the account is its owner's alone.
+    account_type: AccountType,
+    /// Access list; only of a SHARED account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acl_config_for_shared: Option<Acl>,
+}
+
+impl Experimental {
+    /// Of an account.
+    pub fn of(account: &Account) -> Self {
+        let Sharing { account_type, acl } = &account.sharing;
+        let is_shared = *account_type == AccountType::Shared;
+        Self { account_type: *account_type, acl_config_for_shared: is_shared.then(|| acl.clone()) }
+    }
+}
+
 /// A connected account.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AccountInfo {
@@ -73,6 +94,9 @@ pub struct AccountInfo {
     user_id: String,
     /// The developer's own name of the account.
     alias: Option<String>,
+    /// Whose account at the provider it is; null when that is not known.
+    identity: Option<Identity>,
+    experimental: Experimental,
     /// State.
     status: AccountStatus,
     /// Why it is in that state.
@@ -168,6 +192,8 @@ pub fn info(
         id: account.id.to_string(),
         user_id: account.user_id.clone(),
         alias: account.alias.clone(),
+        identity: account.identity.clone(),
+        experimental: Experimental::of(account),
         status: account.status,
         status_reason: account.status_reason.clone(),
         created_at: iso(account.created_at),

@@ -214,7 +214,12 @@ struct Changelog {
 pub(super) fn managed_schemes(app: &App, toolkit: &Toolkit) -> Vec<AuthSchemeKind> {
     let managed = app.config.providers.get(&toolkit.file.slug).is_some_and(|p| p.managed.is_some());
     let schemes = toolkit.file.auth.iter().map(|a| a.scheme);
-    schemes.filter(|scheme| managed && *scheme == AuthSchemeKind::Oauth2).collect()
+    // A client that registers itself is nobody's to give.
+    schemes
+        .filter(|scheme| {
+            *scheme == AuthSchemeKind::DcrOauth || (managed && *scheme == AuthSchemeKind::Oauth2)
+        })
+        .collect()
 }
 
 pub(super) fn no_auth(toolkit: &Toolkit) -> bool {
@@ -259,7 +264,8 @@ fn sort(toolkits: &mut [Arc<Toolkit>], by: SortBy) {
     match by {
         SortBy::Alphabetically => toolkits.sort_by_key(|t| t.file.name.to_lowercase()),
         SortBy::Usage => toolkits.sort_by_key(|t| {
-            (!in_category(t, "popular"), std::cmp::Reverse(t.tools.len()), t.file.slug.clone())
+            let popular = in_category(t, "popular");
+            (t.tools.is_empty(), !popular, std::cmp::Reverse(t.tools.len()), t.file.slug.clone())
         }),
     }
 }
@@ -288,9 +294,8 @@ async fn list(
     if let Some(category) = &query.category {
         toolkits.retain(|t| in_category(t, category));
     }
-    if let Some(by) = query.sort_by {
-        sort(&mut toolkits, by);
-    }
+    // The first page has those that a model can use at once.
+    sort(&mut toolkits, query.sort_by.unwrap_or(SortBy::Usage));
     if let Some(search) = &query.search {
         toolkits =
             Words::of(search).rank(toolkits, |t| (&t.file.slug, &t.file.name, &t.file.description));

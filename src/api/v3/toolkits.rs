@@ -259,7 +259,8 @@ fn sort(toolkits: &mut [Arc<Toolkit>], by: SortBy) {
     match by {
         SortBy::Alphabetically => toolkits.sort_by_key(|t| t.file.name.to_lowercase()),
         SortBy::Usage => toolkits.sort_by_key(|t| {
-            (!in_category(t, "popular"), std::cmp::Reverse(t.tools.len()), t.file.slug.clone())
+            let popular = in_category(t, "popular");
+            (t.tools.is_empty(), !popular, std::cmp::Reverse(t.tools.len()), t.file.slug.clone())
         }),
     }
 }
@@ -288,9 +289,8 @@ async fn list(
     if let Some(category) = &query.category {
         toolkits.retain(|t| in_category(t, category));
     }
-    if let Some(by) = query.sort_by {
-        sort(&mut toolkits, by);
-    }
+    // The first page has those that a model can use at once.
+    sort(&mut toolkits, query.sort_by.unwrap_or(SortBy::Usage));
     if let Some(search) = &query.search {
         toolkits =
             Words::of(search).rank(toolkits, |t| (&t.file.slug, &t.file.name, &t.file.description));

@@ -112,18 +112,28 @@ pub fn begin(app: &App, account: &Account) -> RefreshRecord {
 }
 
 async fn door(app: &App, account: Arc<Account>, why: Why) -> Result<Arc<Account>> {
-    if !account.scheme.renews() {
-        return match why {
-            Why::Ending | Why::Early => Ok(account),
-            Why::Rejected(_) | Why::Asked(_) => Err(cannot_refresh(&account)),
-        };
-    }
-    if !wanted(&account, &account, why) {
-        return Ok(account);
-    }
-    if let Some(outcome) = held_back(&account, why) {
+    if let Some(outcome) = at_once(&account, why) {
         return outcome;
     }
+    // Boxed, so that the calls that need none of it do not carry it along.
+    Box::pin(in_turn(app, account, why)).await
+}
+
+/// What can be answered by what is known.
+fn at_once(account: &Arc<Account>, why: Why) -> Option<Result<Arc<Account>>> {
+    if !account.scheme.renews() {
+        return Some(match why {
+            Why::Ending | Why::Early => Ok(account.clone()),
+            Why::Rejected(_) | Why::Asked(_) => Err(cannot_refresh(account)),
+        });
+    }
+    if !wanted(account, account, why) {
+        return Some(Ok(account.clone()));
+    }
+    held_back(account, why)
+}
+
+async fn in_turn(app: &App, account: Arc<Account>, why: Why) -> Result<Arc<Account>> {
     let began = Instant::now();
     let flight = app.cache.flights.of(&account.project_id, &account.id);
     let mut turn = flight.lock().await;

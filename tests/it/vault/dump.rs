@@ -73,3 +73,39 @@ async fn the_database_alone_reveals_nothing() {
     // anything but which key it is.
     assert_eq!(Key::parse(ENCRYPTION_KEY).unwrap().id().len(), 4);
 }
+
+/// Columns of bytes that are no sealed values, with the reason.
+const NOT_SEALED: &[(&str, &str)] = &[
+    ("api_key.hash", "a hash"),
+    ("connect_token.hash", "a hash"),
+    ("file_object.content", "a file that a tool gave"),
+    ("data_key.id", "an id"),
+    ("data_key.sealed", "sealed by a master key; `keys rewrap` knows it"),
+    ("data_key.master_key_id", "an id"),
+    ("link_key.id", "an id"),
+    ("link_key.sealed", "sealed by a master key; `keys rewrap` knows it"),
+    ("server_check.sealed", "sealed by a master key; `keys rewrap` knows it"),
+    ("server_check.announced_key_id", "an id"),
+];
+
+#[tokio::test]
+async fn every_column_of_bytes_is_exchanged_or_known_to_need_no_key() {
+    let app = TestApp::new().await;
+    let columns: Vec<String> = sqlx::query_scalar(
+        "select table_name || '.' || column_name from information_schema.columns
+         where table_schema = 'public' and data_type = 'bytea' and table_name not like '\\_sqlx%'
+            and (is_generated = 'NEVER' or table_name = 'data_key')",
+    )
+    .fetch_all(&app.app.db)
+    .await
+    .unwrap();
+    let unknown: Vec<&String> = columns
+        .iter()
+        .filter(|name| !NOT_SEALED.iter().any(|(known, _)| known == name))
+        .filter(|name| !patchbay::db::sealed::COLUMNS.iter().any(|c| c.name == name.as_str()))
+        .collect();
+    assert!(unknown.is_empty(), "add them to db::sealed::COLUMNS, with a migration: {unknown:?}");
+    for column in patchbay::db::sealed::COLUMNS {
+        assert!(columns.iter().any(|name| name == column.name), "{column:?} is gone");
+    }
+}

@@ -343,9 +343,8 @@ describe('toolkits and tools', () => {
   test('toolkits are listed with their number of tools', async () => {
     const toolkits = await composio.toolkits.get();
     for (const slug of ['github', 'gmail', 'slack', 'linear', 'stripe', 'hackernews', 'acme']) {
-      assert.ok(toolkits.some((toolkit) => toolkit.slug === slug), slug);
+      assert.ok(toolkits.find((toolkit) => toolkit.slug === slug)?.meta.toolsCount > 0, slug);
     }
-    assert.ok(toolkits.every((toolkit) => toolkit.meta.toolsCount > 0));
   });
 
   test('a toolkit tells what connecting it takes', async () => {

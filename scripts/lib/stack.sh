@@ -23,7 +23,7 @@ server() {
         exec env PATCHBAY_LISTEN="127.0.0.1:$port" PATCHBAY_DATA_DIR="$data" \
             PATCHBAY_ORG_API_KEY="$ORG_API_KEY" PATCHBAY_PROJECT_API_KEY="$PROJECT_API_KEY" \
             PATCHBAY_PROVIDERS_FILE="$run/$name/providers.yaml" \
-            PATCHBAY_TOOLKITS_DIR="$root/tests/providers/toolkits" \
+            PATCHBAY_TOOLKITS_DIR="$run/$name/toolkits" \
             PATCHBAY_EGRESS_ALLOW=localhost,127.0.0.0/8 \
             PATCHBAY_RATE_LIMIT=1000000 "$@" "$root/target/debug/patchbay"
     ) </dev/null >"$run/$name.log" 2>&1 &
@@ -78,7 +78,7 @@ stack_start() {
     # A second server that gives people two seconds to connect, on a database of the machine's.
     # shellcheck source=scripts/test-postgres.sh
     source "$root/scripts/test-postgres.sh" || return
-    mkdir -p "$run/short" && cp "$run/main/providers.yaml" "$run/short/" || return
+    mkdir -p "$run/short" && cp -r "$run/main/providers.yaml" "$run/main/toolkits" "$run/short/" || return
     database="acceptance_$$"
     psql_admin -c "create database $database" || return
     server short "$short" PATCHBAY_CONNECT_TTL_S=2 \

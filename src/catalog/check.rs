@@ -13,7 +13,7 @@ use super::plan;
 use super::schema::{anchored, type_name};
 use super::source::SourceFile;
 use super::template::is_global;
-use super::{Tool, Toolkit, check_oauth2};
+use super::{Tool, Toolkit, check_dcr, check_oauth2};
 use crate::domain::scheme::AuthSchemeKind;
 
 const MAX_SLUG: usize = 64;
@@ -153,6 +153,12 @@ pub(super) fn toolkit(
         }
         if let Some(oauth2) = &scheme.oauth2 {
             check_oauth2::oauth2(file, scheme, oauth2, &mut say);
+        }
+        if let Some(dcr) = &scheme.dcr {
+            if scheme.scheme != AuthSchemeKind::DcrOauth {
+                say(format!("auth: {name}: `dcr` goes with scheme DCR_OAUTH"));
+            }
+            check_dcr::dcr(file, scheme, dcr, &mut say);
         }
     }
     if file.sources.is_empty() && file.auth.iter().any(|scheme| scheme.oauth2.is_some()) {

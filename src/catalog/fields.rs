@@ -165,6 +165,9 @@ pub fn config_fields(scheme: &AuthScheme) -> Vec<FieldSpec> {
         scopes.default = Some(login.scopes.join(",")).filter(|s| !s.is_empty());
         fields.push(scopes);
     }
+    if scheme.scheme == AuthSchemeKind::DcrOauth {
+        fields.extend(dcr_fields(scheme));
+    }
     add(&mut fields, &scheme.config_fields);
     fields
 }
@@ -178,6 +181,28 @@ fn redirect_uri() -> FieldSpec {
     );
     redirect.display_name = "Redirect URI".to_owned();
     redirect
+}
+
+/// All optional: the client registers itself.
+fn dcr_fields(scheme: &AuthScheme) -> Vec<FieldSpec> {
+    let mut fields = Vec::new();
+    // A person who names the server would be sent the developer's secret.
+    if !scheme.connect_fields.iter().any(|f| f.host) {
+        let text = "Client id of your own OAuth app; a client is registered when left out";
+        fields.push(FieldSpec::implied("client_id", text, false, false));
+        let text = "Client secret of your own OAuth app";
+        fields.push(FieldSpec::implied("client_secret", text, false, true));
+    }
+    let text = "Redirect URI to register; this server's callback when left out";
+    let mut redirect = FieldSpec::implied("oauth_redirect_uri", text, false, false);
+    redirect.display_name = "Redirect URI".to_owned();
+    fields.push(redirect);
+    let text = "Scopes to ask for, separated by commas; what the server names when left out";
+    let mut scopes = FieldSpec::implied("scopes", text, false, false);
+    let own = scheme.dcr.as_ref().map(|dcr| dcr.scopes.join(","));
+    scopes.default = own.filter(|s| !s.is_empty());
+    fields.push(scopes);
+    fields
 }
 
 /// What a person fills in when connecting with the scheme.

@@ -221,7 +221,9 @@ fn usual(kind: AuthSchemeKind) -> Result<Inject, String> {
         ..Inject::default()
     };
     match kind {
-        AuthSchemeKind::Oauth2 => Ok(header("Bearer {{ cred.access_token }}")),
+        AuthSchemeKind::Oauth2 | AuthSchemeKind::DcrOauth => {
+            Ok(header("Bearer {{ cred.access_token }}"))
+        }
         AuthSchemeKind::BearerToken => Ok(header("Bearer {{ cred.token }}")),
         AuthSchemeKind::Basic => Ok(Inject {
             basic: Some(Basic {

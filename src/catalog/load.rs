@@ -189,6 +189,15 @@ fn probes(
 /// Puts the operator's OAuth endpoints in place of the definition's.
 fn overridden(file: &mut ToolkitFile, provider: Option<&Provider>) {
     let Some(provider) = provider else { return };
+    if provider.base_url.is_some() {
+        // The authorization server is then the replacement's.
+        for dcr in file.auth.iter_mut().filter_map(|scheme| scheme.dcr.as_mut()) {
+            dcr.resource = None;
+            dcr.issuer = None;
+            dcr.discovery_url = None;
+            dcr.fallback = None;
+        }
+    }
     for oauth2 in file.auth.iter_mut().filter_map(|scheme| scheme.oauth2.as_mut()) {
         if let Some(url) = &provider.authorize_url {
             oauth2.authorize.url.clone_from(url);

@@ -20,6 +20,7 @@
 
 mod args;
 mod check;
+mod check_dcr;
 mod check_oauth2;
 pub mod endpoint;
 pub mod fields;

@@ -71,9 +71,20 @@ pub fn managed_available(app: &App, toolkit: &Toolkit) -> bool {
 
 fn choose<'a>(app: &App, toolkit: &'a Toolkit, new: &New) -> Result<(&'a AuthScheme, bool)> {
     let of = |kind| scheme(toolkit, kind);
-    let open = toolkit.file.auth.iter().find(|s| s.scheme == AuthSchemeKind::NoAuth);
+    // What needs nobody's client: no credentials at all, or a client that registers itself.
+    let found = |kind| toolkit.file.auth.iter().find(|s| s.scheme == kind);
+    let open = match new.scheme {
+        Some(kind) if matches!(kind, AuthSchemeKind::NoAuth | AuthSchemeKind::DcrOauth) => {
+            found(kind)
+        }
+        Some(_) => None,
+        None => found(AuthSchemeKind::NoAuth).or_else(|| found(AuthSchemeKind::DcrOauth)),
+    };
     match new.client {
         Some(Client::Managed) => {
+            if let (Some(_), Some(open)) = (new.scheme, open) {
+                return Ok((open, true));
+            }
             if managed_available(app, toolkit) {
                 if let Some(kind) = new.scheme.filter(|k| *k != AuthSchemeKind::Oauth2) {
                     return Err(Error::new(
@@ -84,13 +95,7 @@ fn choose<'a>(app: &App, toolkit: &'a Toolkit, new: &New) -> Result<(&'a AuthSch
                 }
                 return Ok((of(AuthSchemeKind::Oauth2)?, true));
             }
-            // A toolkit that needs no credentials at all needs nobody's client either.
-            match open {
-                Some(open) if new.scheme.is_none_or(|k| k == AuthSchemeKind::NoAuth) => {
-                    Ok((open, true))
-                }
-                _ => Err(managed_unavailable(&toolkit.file.slug)),
-            }
+            open.map(|scheme| (scheme, true)).ok_or_else(|| managed_unavailable(&toolkit.file.slug))
         }
         Some(Client::Custom) => {
             let kind = new.scheme.ok_or_else(|| {
@@ -224,6 +229,7 @@ pub async fn delete(
     if !db::auth_config::delete(&mut *tx, project, id).await? {
         return Err(Error::not_found(codes::AUTH_CONFIG_NOT_FOUND, "Auth config", id.as_str()));
     }
+    db::oauth_client::delete_by_config(&mut *tx, project, id).await?;
     let mut gone = Vec::new();
     for (account, user) in db::account::delete_by_config(&mut *tx, project, id).await? {
         db::connect_token::consume_all(&mut *tx, project, &account).await?;

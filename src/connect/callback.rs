@@ -10,6 +10,7 @@ use super::activate::{activate, put_over};
 use super::{callback_url, find_config, ticket, toolkit, verifier};
 use crate::app::App;
 use crate::catalog::model::OAuth2;
+use crate::credentials::dcr::{self, Registered};
 use crate::credentials::{Provider, TOKEN_FIELDS, inherited, oauth1};
 use crate::db;
 use crate::domain::connection::{Account, AuthConfig};
@@ -155,8 +156,7 @@ pub(super) async fn complete(
         None => {
             let mut with_kept = account.clone();
             with_kept.state.0.extend(rule.map(|r| answer.kept(r)).unwrap_or_default());
-            let code = answer.code(rule).unwrap_or_default();
-            tokens(app, &with_kept, &config, ticket, code).await?
+            tokens(app, &with_kept, &config, ticket, answer, rule).await?
         }
     };
     match outcome {
@@ -224,22 +224,42 @@ async fn tokens(
     account: &Account,
     config: &AuthConfig,
     ticket: &ticket::Ticket,
-    code: &str,
+    answer: &Answer,
+    rule: Option<&OAuth2>,
 ) -> Result<Result<Account, String>> {
     let toolkit = toolkit(app, &account.toolkit_slug)?;
-    let provider = Provider::of(&app.config, toolkit, config, &account.state)?;
+    // The client that the authorization was begun with, where it is not the auth config's.
+    let client = ticket.data.get("dcr").and_then(Registered::from_value);
+    let provider = match &client {
+        Some(client) => {
+            if let Err(why) = client.check_issuer(answer.rest.get("iss").map(String::as_str)) {
+                return Ok(Err(why));
+            }
+            client.provider(&app.config, toolkit, config, &account.state)?
+        }
+        None => Provider::of(&app.config, toolkit, config, &account.state)?,
+    };
+    let code = answer.code(rule).unwrap_or_default();
     let text = |name: &str| ticket.data.get(name).and_then(Value::as_str);
     let redirect_uri = text("redirect_uri").unwrap_or(&provider.redirect_uri);
+    let mut next = account.clone();
+    if let Some(client) = &client {
+        client.write(&mut next.state);
+    }
     Ok(match provider.exchange(&app.net, code, redirect_uri, text("verifier")).await {
         Ok(tokens) => {
-            let mut next = account.clone();
             for name in TOKEN_FIELDS {
                 next.state.0.remove(name);
             }
             next.token_expires_at = tokens.write(&mut next.state, now());
             Ok(next)
         }
-        Err(e) => Err(format!("OAuth callback failed during token exchange: {e}")),
+        Err(failure) => {
+            if client.is_some() && dcr::is_forgotten(&failure) {
+                dcr::forget(&app.db, &app.vault, toolkit, config, &next.state).await?;
+            }
+            Err(format!("OAuth callback failed during token exchange: {failure}"))
+        }
     })
 }
 

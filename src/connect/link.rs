@@ -150,6 +150,7 @@ pub async fn submit(app: &App, link: &Link, form: &BTreeMap<String, String>) -> 
             Ok(step) => step,
             Err(denied) => return Ok(Submitted::Denied(denied.text())),
         };
+        step.mark(&mut next);
         let expires_at = next.attempt_expires_at.unwrap_or_else(|| start::deadline(app));
         let row = app.vault.seal_account(&next).await?;
         let mut tx = app.db.begin().await?;

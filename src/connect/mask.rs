@@ -8,7 +8,7 @@ use crate::credentials::fields::is_secret;
 use crate::domain::secret::mask;
 
 /// Names that hold no secret in any scheme.
-const PLAIN: [&str; 20] = [
+const PLAIN: [&str; 22] = [
     "status",
     "token_type",
     "expires_in",
@@ -16,6 +16,8 @@ const PLAIN: [&str; 20] = [
     "scopes",
     "user_scopes",
     "client_id",
+    "client_id_issued_at",
+    "client_secret_expires_at",
     "oauth_redirect_uri",
     "username",
     "callbackUrl",

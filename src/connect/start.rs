@@ -9,6 +9,7 @@ use super::{callback_url, fields, implemented, scheme, ticket, toolkit, usable_c
 use crate::app::App;
 use crate::catalog::fields::connect_fields;
 use crate::catalog::model::AuthScheme;
+use crate::credentials::dcr::{self, Registered};
 use crate::credentials::{Provider, TOKEN_FIELDS, inherited, oauth1};
 use crate::db;
 use crate::domain::connection::{Account, AuthConfig, Project, RefreshRecord, SecretMap};
@@ -240,7 +241,12 @@ pub(super) fn fill(
             return Err(Error::invalid("The connection's fields are wrong", problems));
         }
     }
-    if account.scheme == AuthSchemeKind::Oauth2
+    // What is known of the server was found out here; nobody else says where a token goes.
+    state.remove(dcr::SERVER_FIELD);
+    if let Some(server) = account.state.0.get(dcr::SERVER_FIELD) {
+        state.insert(dcr::SERVER_FIELD.to_owned(), server.clone());
+    }
+    if matches!(account.scheme, AuthSchemeKind::Oauth2 | AuthSchemeKind::DcrOauth)
         && (scheme.by_browser() || val.contains_key("access_token"))
     {
         let token = val.get("access_token").and_then(Value::as_str).unwrap_or_default();
@@ -288,7 +294,7 @@ async fn by_browser(
     let expires_at = deadline(app);
     account.attempt_expires_at = Some(expires_at);
     let step = authorization(app, &account, config).await?.map_err(Denied::into_error)?;
-    account.state.0.insert("redirectUrl".into(), step.url.clone().into());
+    step.mark(&mut account);
     let mut tx = app.db.begin().await?;
     insert(app, &mut tx, &account).await?;
     step.store(app, &mut tx, &account, expires_at).await?;
@@ -302,9 +308,19 @@ pub(super) struct Step {
     pub url: String,
     token: String,
     data: Map<String, Value>,
+    client: Option<Registered>,
 }
 
 impl Step {
+    /// Writes into an account that does not work yet where it stands: where the browser goes, and
+    /// with which client.
+    pub fn mark(&self, account: &mut Account) {
+        account.state.0.insert("redirectUrl".into(), self.url.clone().into());
+        if let Some(client) = &self.client {
+            client.write(&mut account.state);
+        }
+    }
+
     /// Stores the state, so that the callback finds it.
     pub async fn store(
         &self,
@@ -321,6 +337,10 @@ impl Step {
 
 /// Makes an authorization request for an account. The provider may have to be asked for it, so
 /// this is done before anything is stored.
+///
+/// # Errors
+/// 400 when it cannot be made of the fields, or a discovered server cannot be used; 503 when that
+/// could not be asked.
 pub(super) async fn authorization(
     app: &App,
     account: &Account,
@@ -337,18 +357,29 @@ pub(super) async fn authorization(
                 let secret = temporary.secret.expose_secret();
                 data.insert("oauth_token".into(), temporary.token.into());
                 data.insert("oauth_token_secret".into(), secret.into());
-                Ok(Step { url: temporary.url, token, data })
+                Ok(Step { url: temporary.url, token, data, client: None })
             }
             Err(failure) => Err(Denied::by(&toolkit.file.name, failure)),
         });
     }
-    let provider = Provider::of(&app.config, toolkit, config, &account.state)?;
+    let state = &account.state;
+    let client = match account.scheme {
+        AuthSchemeKind::DcrOauth => Some(dcr::registered(app, toolkit, config, state).await?),
+        _ => None,
+    };
+    let provider = match &client {
+        Some(client) => client.provider(&app.config, toolkit, config, state)?,
+        None => Provider::of(&app.config, toolkit, config, state)?,
+    };
     let request = provider.authorize(&token)?;
     data.insert("redirect_uri".into(), provider.redirect_uri.clone().into());
     if let Some(verifier) = request.verifier {
         data.insert("verifier".into(), verifier.into());
     }
-    Ok(Ok(Step { url: request.url, token, data }))
+    if let Some(client) = &client {
+        data.insert("dcr".into(), client.to_value());
+    }
+    Ok(Ok(Step { url: request.url, token, data, client }))
 }
 
 /// Stores an attempt that goes on at the hosted page.
@@ -385,7 +416,7 @@ pub async fn link(app: &App, project: &Project, attempt: Attempt) -> Result<Star
     let config = usable_config(app, &project.id, &attempt.auth_config_id).await?;
     let scheme = scheme(toolkit(app, &config.toolkit_slug)?, config.scheme)?;
     let account = attempt.account(project, &config, "link");
-    if config.is_managed {
+    if config.is_managed && config.scheme == AuthSchemeKind::Oauth2 {
         // Better said to the developer now than to the person later.
         let toolkit = toolkit(app, &config.toolkit_slug)?;
         if app.config.providers.get(&toolkit.file.slug).and_then(|p| p.managed.as_ref()).is_none() {
@@ -425,10 +456,10 @@ pub async fn again(
     }
     let step = authorization(app, &next, config).await?.map_err(Denied::into_error)?;
     if next.status != AccountStatus::Active {
+        step.mark(&mut next);
         next.status = AccountStatus::Initiated;
         next.status_reason = None;
         next.attempt_expires_at = Some(expires_at);
-        next.state.0.insert("redirectUrl".into(), step.url.clone().into());
     }
     let mut tx = app.db.begin().await?;
     let row = app.vault.seal_account(&next).await?;

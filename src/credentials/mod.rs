@@ -1,6 +1,7 @@
 //! How credentials are obtained and kept: authorize URLs, code exchange, logins, refresh,
 //! revocation. One folder or file per protocol; what is common to all stands beside them.
 
+pub mod dcr;
 pub mod fields;
 mod jwt;
 pub mod login;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Map;
 
+use super::dcr::Renewal;
 use super::login::Login;
 use super::oauth2::{Provider, TokenFailure, TokenSet};
 use super::refresh::Timing;
@@ -24,6 +25,8 @@ pub const TOKEN_FIELDS: [&str; 6] =
 pub enum Means<'a> {
     /// By its OAuth 2.0 refresh token, or what else the provider takes in its place.
     RefreshToken(Box<Provider<'a>>, String),
+    /// By its refresh token, at a server that was discovered.
+    Discovered(Box<Renewal<'a>>),
     /// By asking again as the client itself.
     ClientCredentials(Box<Provider<'a>>),
     /// By logging in again with what the person gave.
@@ -57,6 +60,10 @@ impl<'a> Means<'a> {
                     None => Self::Nothing,
                 })
             }
+            AuthSchemeKind::DcrOauth => {
+                let renewal = Renewal::of(config, toolkit, auth_config, &account.state)?;
+                Ok(renewal.map_or(Self::Nothing, |renewal| Self::Discovered(Box::new(renewal))))
+            }
             kind => Ok(Login::of(toolkit, kind, Some(auth_config), &account.state)
                 .map_or(Self::Nothing, |login| Self::Login(Box::new(login)))),
         }
@@ -69,6 +76,7 @@ impl<'a> Means<'a> {
     pub async fn renew(&self, net: &Client) -> std::result::Result<TokenSet, TokenFailure> {
         match self {
             Self::RefreshToken(provider, token) => provider.refresh(net, token).await,
+            Self::Discovered(renewal) => renewal.run(net).await,
             Self::ClientCredentials(provider) => provider.client_credentials(net).await,
             Self::Login(login) => login.run(net).await,
             Self::Nothing => {

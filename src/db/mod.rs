@@ -16,6 +16,7 @@ pub mod file_object;
 pub mod key_rotation;
 pub mod link_key;
 pub mod notify;
+pub mod oauth_client;
 pub mod project;
 pub mod rate_slice;
 pub mod refresh;

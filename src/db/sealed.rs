@@ -68,6 +68,15 @@ pub const COLUMNS: &[Column] = &[
         id: "hash",
         is_hash: true,
     },
+    Column {
+        name: "oauth_client.client",
+        table: "oauth_client",
+        column: "client",
+        key: "client_key_id",
+        project: "project_id",
+        id: "id",
+        is_hash: false,
+    },
 ];
 
 /// A sealed value and its row.

@@ -84,6 +84,8 @@ codes! {
     AUTH_SCHEME_UNSUPPORTED = 1503 "AuthConfig_SchemeUnsupported" BAD_REQUEST None;
     /// The tool is outside the auth config's restriction.
     TOOL_RESTRICTED = 1504 "AuthConfig_ToolRestricted" FORBIDDEN None;
+    /// The server does not offer what connecting without a client of one's own takes.
+    DISCOVERY_FAILED = 1505 "AuthConfig_DiscoveryFailed" BAD_REQUEST None;
     /// Unknown link token, or one already used.
     LINK_NOT_FOUND = 1600 "Link_NotFound" NOT_FOUND None;
     /// A link token past its time.

@@ -220,6 +220,10 @@ fn endpoint(toolkit: &Toolkit, conn: &Map<String, Value>, text: &str) -> Result<
     if path.starts_with(['/', '\\']) || text.chars().any(char::is_control) {
         return Err(Error::bad_request("endpoint must be a URL or a path"));
     }
+    if path.is_empty() {
+        // The root itself, and not one slash below it: an MCP server has no other address.
+        return Ok(base);
+    }
     let root = base.as_str().trim_end_matches('/');
     let mut url = Url::parse(&format!("{root}/{path}"))
         .map_err(|_| Error::bad_request("endpoint is not a valid path"))?;

@@ -107,6 +107,17 @@ impl Guard {
         self.0.hosts.iter().any(|known| known.eq_ignore_ascii_case(host))
     }
 
+    /// Whether the operator named this very host, by its name or by its address.
+    pub(super) fn is_named(&self, url: &Url) -> bool {
+        let address: IpAddr = match url.host() {
+            Some(Host::Domain(name)) => return self.names(name),
+            Some(Host::Ipv4(v4)) => v4.into(),
+            Some(Host::Ipv6(v6)) => v6.into(),
+            None => return false,
+        };
+        !is_public(address) && self.lets_through(address)
+    }
+
     /// Checks what can be known before connecting.
     pub(super) fn check_url(&self, url: &Url) -> Result<(), NetError> {
         if !matches!(url.scheme(), "http" | "https") {
@@ -275,6 +286,10 @@ mod tests {
         assert!(!guard.lets_through(ip("10.0.0.1")));
         assert!(guard.names("INTERN.test") && guard.names("intern.test."));
         assert!(!guard.names("other.intern.test"));
+        let named = |text: &str| guard.is_named(&Url::parse(text).unwrap());
+        assert!(named("http://127.0.0.1:8080/") && named("http://Intern.test/"));
+        assert!(!named("http://10.0.0.1/") && !named("http://example.com/"));
+        assert!(!named("http://1.1.1.1/"));
     }
 
     proptest! {

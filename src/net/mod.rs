@@ -131,7 +131,7 @@ impl Client {
         request: OutboundRequest,
         credentials: &CredentialNames,
     ) -> Result<OutboundResponse, NetError> {
-        self.run(request, Follow::Yes(credentials)).await
+        self.run(request, Follow::Yes(credentials), self.0.max_response_bytes).await
     }
 
     /// Sends a request and returns what the first host answers, also a redirect.
@@ -139,7 +139,25 @@ impl Client {
     /// # Errors
     /// See [`NetError`].
     pub async fn send_once(&self, request: OutboundRequest) -> Result<OutboundResponse, NetError> {
-        self.run(request, Follow::No).await
+        self.run(request, Follow::No, self.0.max_response_bytes).await
+    }
+
+    /// As [`Client::send_once`], for a document of a stranger's that is no larger than `limit`.
+    ///
+    /// # Errors
+    /// See [`NetError`].
+    pub async fn send_small(
+        &self,
+        request: OutboundRequest,
+        limit: usize,
+    ) -> Result<OutboundResponse, NetError> {
+        self.run(request, Follow::No, limit.min(self.0.max_response_bytes)).await
+    }
+
+    /// Whether what is sent to this URL is safe on its way: by https, or to a host that the
+    /// operator named among the exceptions of the guard.
+    pub fn is_safe_way(&self, url: &Url) -> bool {
+        url.scheme() == "https" || (url.scheme() == "http" && self.0.guard.is_named(url))
     }
 
     /// `limit`, or the configured total time of a request when that is shorter.
@@ -159,6 +177,7 @@ impl Client {
         &self,
         request: OutboundRequest,
         follow: Follow<'_>,
+        limit: usize,
     ) -> Result<OutboundResponse, NetError> {
         let deadline = Instant::now() + request.timeout.unwrap_or(self.0.timeout);
         // A definition that allows more time means that the provider thinks that long.
@@ -167,11 +186,11 @@ impl Client {
         for _ in 0..MAX_REDIRECTS {
             let answer = self.attempt(&mut hop, deadline, patience).await?;
             let Follow::Yes(credentials) = &follow else {
-                return self.read(answer, &hop.url, deadline).await;
+                return self.read(answer, &hop.url, deadline, limit).await;
             };
             match redirect::next(&hop, answer.status(), answer.headers(), credentials) {
                 Some(next) => hop = next,
-                None => return self.read(answer, &hop.url, deadline).await,
+                None => return self.read(answer, &hop.url, deadline, limit).await,
             }
         }
         Err(NetError::Connection(format!("{} redirects too often", host(&hop.url))))
@@ -200,10 +219,10 @@ impl Client {
         mut answer: reqwest::Response,
         url: &Url,
         deadline: Instant,
+        limit: usize,
     ) -> Result<OutboundResponse, NetError> {
         let status = answer.status().as_u16();
         let headers = std::mem::take(answer.headers_mut());
-        let limit = self.0.max_response_bytes;
         let declared = answer.content_length().unwrap_or(0);
         if declared > limit as u64 {
             return Err(too_large(url, limit));

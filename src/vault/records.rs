@@ -47,6 +47,10 @@ fn account_context<'a>(project: &'a ProjectId, id: &'a AccountId) -> Context<'a>
     Context { column: "connected_account.state", project: project.as_str(), row: id.as_str() }
 }
 
+fn client_context<'a>(project: &'a ProjectId, id: &'a str) -> Context<'a> {
+    Context { column: "oauth_client.client", project: project.as_str(), row: id }
+}
+
 /// `row` is the token's hash in hex.
 fn token_context<'a>(project: &'a ProjectId, row: &'a str) -> Context<'a> {
     Context { column: "connect_token.data", project: project.as_str(), row }
@@ -205,6 +209,32 @@ impl Vault {
     ) -> Result<Map<String, Value>> {
         let row = hex::encode(hash);
         self.open_map(token_context(project, &row), sealed).await
+    }
+
+    /// Seals a registered OAuth client; `id` is its row's.
+    ///
+    /// # Errors
+    /// As [`Vault::seal`].
+    pub async fn seal_oauth_client(
+        &self,
+        project: &ProjectId,
+        id: &str,
+        client: &Map<String, Value>,
+    ) -> Result<Vec<u8>> {
+        self.seal_map(client_context(project, id), client).await
+    }
+
+    /// Opens a registered OAuth client.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub async fn open_oauth_client(
+        &self,
+        project: &ProjectId,
+        id: &str,
+        sealed: &[u8],
+    ) -> Result<Map<String, Value>> {
+        self.open_map(client_context(project, id), sealed).await
     }
 
     /// Seals the secret that signs a project's webhooks.

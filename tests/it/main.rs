@@ -10,6 +10,7 @@ mod catalog;
 mod connect;
 mod credentials;
 mod database_restart;
+mod dcr;
 mod execute;
 mod hard;
 mod limits;

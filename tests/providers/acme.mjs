@@ -135,7 +135,7 @@ function acceptAssertions(provider, keys) {
 }
 
 // Login first, then consent, each a page with a form; Cancel is access_denied.
-async function interaction(provider, request, response) {
+export async function interaction(provider, request, response) {
   const details = await provider.interactionDetails(request, response);
   const { uid, prompt, params } = details;
   if (request.method === 'POST') {
@@ -152,6 +152,9 @@ async function interaction(provider, request, response) {
       ? await provider.Grant.find(details.grantId)
       : new provider.Grant({ accountId: details.session.accountId, clientId: params.client_id });
     if (prompt.details.missingOIDCScope) grant.addOIDCScope(prompt.details.missingOIDCScope.join(' '));
+    for (const [resource, scopes] of Object.entries(prompt.details.missingResourceScopes ?? {})) {
+      grant.addResourceScope(resource, scopes.join(' '));
+    }
     return provider.interactionFinished(request, response,
       { consent: { grantId: await grant.save() } }, { mergeWithLastSubmission: true });
   }

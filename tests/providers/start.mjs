@@ -3,16 +3,19 @@
 //
 //   node start.mjs --callback <redirect URI of the server under test> --out <folder>
 //
-// Writes to the folder: providers.yaml (PATCHBAY_PROVIDERS_FILE), env (shell variables with the
+// Writes to the folder: providers.yaml (PATCHBAY_PROVIDERS_FILE), toolkits (PATCHBAY_TOOLKITS_DIR),
+// lodge.json (credentials), env (shell variables with the
 // addresses) and logs; prints "ready" when all of them answer.
 import { spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { createWriteStream, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, createWriteStream, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { KEYS, startAcme } from './acme.mjs';
 import { startHackerNews } from './hackernews.mjs';
+import { LODGE_SECRETS, startLodge } from './lodge.mjs';
+import { startHarbour, startTidepool } from './mcp.mjs';
 
 const { values: options } = parseArgs({
   options: { callback: { type: 'string' }, out: { type: 'string' } },
@@ -85,6 +88,9 @@ const [robot_ec_key, ec] = robotKey('robot-ec.pem', 'ec', { namedCurve: 'P-256' 
 
 const acme = await startAcme(options.callback, join(options.out, 'acme.log'), { RS256: rsa, ES256: ec });
 const hackernews = await startHackerNews();
+const lodge = await startLodge();
+const tidepool = await startTidepool();
+const harbour = await startHarbour(join(options.out, 'harbour.log'));
 
 // Google's authorization, tokens and APIs have hosts of their own; the emulator has one for all.
 const google = (base) => ({
@@ -118,6 +124,9 @@ const providers = {
   },
   stripe: { base_url: at.stripe },
   hackernews: { base_url: hackernews },
+  // Two remote MCP servers in place of well-known ones: their clients register themselves.
+  linear_mcp: { base_url: `${tidepool}/mcp` },
+  notion_mcp: { base_url: `${harbour}/mcp` },
   acme: {
     base_url: acme,
     authorize_url: `${acme}/oauth/auth`,
@@ -136,11 +145,21 @@ for (const [name, { privateKey }] of Object.entries(KEYS)) {
 }
 writeFileSync(join(options.out, 'providers.yaml'), JSON.stringify(providers, null, 2)); // JSON is YAML
 writeFileSync(join(options.out, 'env'), [
-  ...Object.entries({ ...at, acme, hackernews, vinyl }).map(([name, url]) => `export ${name.toUpperCase()}_URL=${url}`),
+  ...Object.entries({ ...at, acme, hackernews, vinyl, lodge, tidepool, harbour }).map(([name, url]) => `export ${name.toUpperCase()}_URL=${url}`),
   ...Object.entries({ robot_rsa_key, robot_ec_key }).map(([name, file]) => `export ${name.toUpperCase()}='${file}'`),
   ...Object.keys(KEYS).map((name) => `export ACME_${name.toUpperCase()}=${join(options.out, `${name}.pem`)}`),
+  `export LODGE_SECRETS=${JSON.stringify(join(options.out, 'lodge.json'))}`,
   '',
 ].join('\n'));
+writeFileSync(join(options.out, 'lodge.json'), JSON.stringify(LODGE_SECRETS));
+
+// Toolkits that the providers file cannot move: the address is put into the definition.
+const toolkits = join(options.out, 'toolkits');
+cpSync(join(here, 'toolkits'), toolkits, { recursive: true });
+const definition = join(toolkits, 'lodge/toolkit.yaml');
+writeFileSync(definition, readFileSync(definition, 'utf8')
+  .replace('base_url: https://lodge.example', `base_url: ${lodge}`)
+  .replaceAll('https://lodge.example/oauth1', `${lodge}/oauth1`));
 
 for (let tries = 0; ; tries += 1) {
   try {

@@ -214,7 +214,12 @@ struct Changelog {
 pub(super) fn managed_schemes(app: &App, toolkit: &Toolkit) -> Vec<AuthSchemeKind> {
     let managed = app.config.providers.get(&toolkit.file.slug).is_some_and(|p| p.managed.is_some());
     let schemes = toolkit.file.auth.iter().map(|a| a.scheme);
-    schemes.filter(|scheme| managed && *scheme == AuthSchemeKind::Oauth2).collect()
+    // A client that registers itself is nobody's to give.
+    schemes
+        .filter(|scheme| {
+            *scheme == AuthSchemeKind::DcrOauth || (managed && *scheme == AuthSchemeKind::Oauth2)
+        })
+        .collect()
 }
 
 pub(super) fn no_auth(toolkit: &Toolkit) -> bool {

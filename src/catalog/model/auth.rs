@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{IdentityCall, Login, OAuth1, OAuth2, VerifyCall};
+use super::{Dcr, IdentityCall, Login, OAuth1, OAuth2, VerifyCall};
 use crate::domain::scheme::AuthSchemeKind;
 
 /// One entry of `auth`.
@@ -48,6 +48,9 @@ pub struct AuthScheme {
     /// How a token is made of the fields, for the schemes that do so; some imply one.
     #[serde(default)]
     pub login: Option<Login>,
+    /// Discovery and registration; goes with DCR_OAUTH, which needs none of it.
+    #[serde(default)]
+    pub dcr: Option<Dcr>,
 }
 
 impl AuthScheme {

@@ -6,6 +6,7 @@
 //! machine-readable one is `config/toolkit.schema.json`.
 
 mod auth;
+mod dcr;
 mod login;
 mod oauth1;
 mod oauth2;
@@ -15,6 +16,7 @@ mod tool;
 mod toolkit;
 
 pub use auth::*;
+pub use dcr::*;
 pub use login::*;
 pub use oauth1::*;
 pub use oauth2::*;

@@ -11,7 +11,7 @@ use url::Url;
 use crate::catalog::model::{AuthScheme, OAuth2};
 use crate::catalog::{Toolkit, endpoint};
 use crate::config::Config;
-use crate::credentials::fields;
+use crate::credentials::{dcr, fields};
 use crate::domain::connection::{AuthConfig, SecretMap};
 use crate::domain::id::random_text;
 use crate::domain::scheme::AuthSchemeKind;
@@ -73,6 +73,9 @@ impl<'a> Provider<'a> {
         auth_config: &AuthConfig,
         state: &SecretMap,
     ) -> Result<Self> {
+        if auth_config.scheme == AuthSchemeKind::DcrOauth {
+            return dcr::provider(config, toolkit, auth_config, state);
+        }
         let scheme = toolkit
             .scheme(AuthSchemeKind::Oauth2)
             .filter(|_| auth_config.scheme == AuthSchemeKind::Oauth2);

@@ -13,12 +13,14 @@ use crate::app::App;
 use crate::cache::Cache;
 use crate::catalog::{Catalog, Toolkit};
 use crate::config::Config;
+use crate::credentials::dcr;
 use crate::credentials::oauth2::{TokenFailure, TokenSet};
 use crate::credentials::renew::{Means, origin, timing};
 use crate::db;
 use crate::db::notify::Changed;
 use crate::db::refresh::Failed;
 use crate::domain::connection::{Account, AuthConfig, RefreshRecord};
+use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::status::AccountStatus;
 use crate::domain::time::{iso, now};
 use crate::error::{Error, Result, codes};
@@ -165,6 +167,9 @@ impl Job {
                 };
             }
         };
+        if let Err(failure) = &answer {
+            self.give_up_client(failure).await;
+        }
         match answer {
             Ok(tokens) => self.save(&tokens).await,
             Err(TokenFailure::Over(why)) => {
@@ -191,6 +196,19 @@ impl Job {
             Err(TokenFailure::Unavailable { why, retry_after, lost }) => {
                 self.later(&claim, &why, Failure::Outage { wish: retry_after }, lost).await
             }
+        }
+    }
+
+    /// A registered client that its server forgot is not used for further connections.
+    async fn give_up_client(&self, failure: &TokenFailure) {
+        let Some(toolkit) = self.catalog.toolkit(&self.account.toolkit_slug) else { return };
+        if self.account.scheme != AuthSchemeKind::DcrOauth || !dcr::is_forgotten(failure) {
+            return;
+        }
+        let state = &self.account.state;
+        let done = dcr::forget(&self.db, &self.vault, toolkit, &self.auth_config, state).await;
+        if let Err(error) = done {
+            tracing::warn!(%error, "a forgotten OAuth client could not be given up");
         }
     }
 

@@ -52,6 +52,19 @@ auth:
       scopes: [a]
       user_scopes: [c]
       available_scopes: [a, b]
+  - scheme: DCR_OAUTH
+    dcr:
+      resource: https://example.com/mcp
+      issuer: https://example.com
+      discovery_url: https://example.com/meta
+      scopes: [a]
+      available_scopes: [a, b]
+      registration: {client_name: Me, contacts: [me@example.com]}
+      client_auth: none
+      authorize_params: {a: b}
+      pkce_unadvertised: true
+      fallback: {authorize_url: "https://example.com/a", token_url: "https://example.com/t",
+                 registration_url: "https://example.com/g", revoke_url: "https://example.com/v"}
   - scheme: API_KEY
     inject: {headers: {A: b}, query: {c: d}, body: {e: f}, path: "/k", basic: {username: u, password: p}}
     identity: {request: {method: GET, path: /me}}

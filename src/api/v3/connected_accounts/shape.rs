@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::catalog::model::AuthScheme;
 use crate::connect::mask::masked;
 use crate::connect::{scheme, toolkit};
+use crate::credentials::dcr::SERVER_FIELD;
 use crate::domain::connection::{Account, AuthConfig, Project};
 use crate::domain::id::uuid_of;
 use crate::domain::identity::Identity;
@@ -142,7 +143,8 @@ pub fn state(app: &App, project: &Project, account: &Account, url: Option<&str>)
     };
     let mut val = Map::new();
     val.insert("status".into(), account.status.as_str().into());
-    val.extend(fields.into_iter().filter(|(name, _)| name != "status"));
+    let own = ["status", SERVER_FIELD];
+    val.extend(fields.into_iter().filter(|(name, _)| !own.contains(&name.as_str())));
     // Both documented names of a key.
     if account.scheme == AuthSchemeKind::ApiKey
         && let Some(key) = val.get("api_key").cloned()
@@ -151,6 +153,15 @@ pub fn state(app: &App, project: &Project, account: &Account, url: Option<&str>)
     }
     if let Some(url) = url {
         val.insert("redirectUrl".into(), url.into());
+        if account.scheme == AuthSchemeKind::Oauth1 {
+            // Older SDKs know no unfinished attempt without these. The secret is nobody's business.
+            let query = url.split_once('?').map_or("", |(_, query)| query);
+            let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+            let token = pairs.find(|(name, _)| name == "oauth_token").map(|(_, v)| v.into_owned());
+            val.insert("authUri".into(), url.into());
+            val.insert("oauth_token".into(), token.unwrap_or_default().into());
+            val.insert("oauth_token_secret".into(), "REDACTED".into());
+        }
     }
     if let Some(reason) = &account.status_reason
         && account.status == AccountStatus::Failed

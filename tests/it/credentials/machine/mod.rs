@@ -59,6 +59,7 @@ pub enum Op {
     },
     Alias,
     Delete,
+    Revoke,
     /// The attempt takes too long; whether the worker has noticed.
     AttemptEnds(bool),
     TokenEnds,
@@ -122,6 +123,7 @@ fn quick() -> impl Strategy<Value = Op> {
         2 => any::<bool>().prop_map(|refreshes| Op::Patch { refreshes }),
         1 => Just(Op::Alias),
         1 => Just(Op::Delete),
+        2 => Just(Op::Revoke),
         2 => any::<bool>().prop_map(Op::AttemptEnds),
         4 => Just(Op::TokenEnds),
         2 => Just(Op::AccessDies),

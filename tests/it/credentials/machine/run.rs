@@ -113,6 +113,22 @@ impl<'a> Case<'a> {
                 self.found(at, &answer);
                 self.accounts[at].go(Status::Deleted);
             }
+            Op::Revoke => {
+                let answer =
+                    lab.post(via, &format!("{}/revoke", self.patch_path(at)), json!({})).await;
+                let model = &mut self.accounts[at];
+                let expected = match model.status {
+                    Status::Active | Status::Inactive | Status::Expired | Status::Revoked => 200,
+                    // Nothing was granted yet.
+                    Status::Initiated | Status::Failed => 409,
+                    Status::Deleted => 404,
+                };
+                assert_eq!(answer.status, expected, "{}", answer.text);
+                if expected == 200 {
+                    model.go(Status::Revoked);
+                    model.tokens = None;
+                }
+            }
             Op::AttemptEnds(noticed) => {
                 let id = self.accounts[at].id.clone();
                 lab.sql(

@@ -4,6 +4,7 @@ mod answer;
 mod assertion;
 mod provider;
 mod request;
+mod standard;
 mod token;
 
 pub use provider::{

@@ -3,17 +3,15 @@
 
 use std::borrow::Cow;
 
-use base64::Engine;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use url::Url;
 
+use super::standard;
 use crate::catalog::model::{AuthScheme, OAuth2};
 use crate::catalog::{Toolkit, endpoint};
 use crate::config::Config;
 use crate::credentials::{dcr, fields};
 use crate::domain::connection::{AuthConfig, SecretMap};
-use crate::domain::id::random_text;
 use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::secret::{ExposeSecret, SecretString};
 use crate::error::{Error, Result, codes};
@@ -244,34 +242,28 @@ impl<'a> Provider<'a> {
             Error::invalid("The connection cannot be started with these fields", vec![problem])
         };
         let mut url = self.endpoint(&rule.url, &oauth).map_err(wrong)?;
+        let (id, redirect) = (&self.client.id, &self.redirect_uri);
+        let standard = standard::authorization(&url, id, redirect, state, rule.pkce);
+        let standard = standard.map_err(wrong)?;
         // What the endpoint brings along comes first.
         let mut pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
         let mut set = |name: &str, value: String| {
             pairs.retain(|(known, _)| known != name);
             pairs.push((name.to_owned(), value));
         };
-        set("response_type", "code".to_owned());
-        set(&rule.client_id_param, self.client.id.clone());
-        set("redirect_uri", self.redirect_uri.clone());
-        set("state", state.to_owned());
+        for (name, value) in standard.pairs {
+            let name = if name == "client_id" { rule.client_id_param.as_str() } else { &name };
+            set(name, value);
+        }
         if let (scope, false) = (self.scope(), self.scope().is_empty()) {
             set(&rule.scope_param, scope);
         }
         if let (Some(name), false) = (&rule.user_scope_param, self.user_scopes.is_empty()) {
             set(name, self.user_scopes.join(&rule.scope_separator));
         }
-        let mut verifier = None;
-        if rule.pkce {
-            let secret = random_text(64);
-            let challenge = base64::engine::general_purpose::URL_SAFE_NO_PAD
-                .encode(Sha256::digest(secret.as_bytes()));
-            set("code_challenge", challenge);
-            set("code_challenge_method", "S256".to_owned());
-            verifier = Some(secret);
-        }
         self.over(&mut pairs, &rule.params, &oauth, false).map_err(wrong)?;
         url.query_pairs_mut().clear().extend_pairs(pairs);
-        Ok(Authorization { url: url.into(), verifier })
+        Ok(Authorization { url: url.into(), verifier: standard.verifier })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Requests to a provider's token and revocation endpoints.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -11,6 +12,7 @@ use serde_json::{Map, Value};
 use super::answer::{self, Answer};
 use super::assertion;
 use super::provider::Provider;
+use super::standard::{self, Carrier, Grant, Pairs};
 use super::token::{TokenFailure, TokenSet, clean};
 use crate::catalog::model::{
     ClientAuth, RefreshWith, Revoke, RevokedToken, TokenBody, TokenMethod, TokenResponse,
@@ -32,6 +34,7 @@ const HALF: &AsciiSet =
 type Texts = BTreeMap<String, String>;
 
 /// How one request looks.
+#[derive(Clone)]
 struct Ask<'d> {
     url: &'d str,
     method: TokenMethod,
@@ -63,25 +66,20 @@ impl Provider<'_> {
         verifier: Option<&str>,
     ) -> Result<TokenSet, TokenFailure> {
         let token = &self.def.token;
-        let mut standard = pairs(&[
-            ("grant_type", "authorization_code"),
-            ("code", code),
-            ("redirect_uri", redirect_uri),
-        ]);
-        standard.extend(verifier.map(|v| ("code_verifier".to_owned(), v.to_owned())));
         let ask = Ask {
             url: &token.url,
             method: token.method,
             auth: token.client_auth,
             body: token.body,
-            pairs: standard,
+            pairs: Vec::new(),
             params: vec![&token.params],
             headers: vec![&token.headers],
             oauth: self.flow(&[("code", code), ("redirect_uri", redirect_uri)]),
         };
+        let grant = Grant::Code { code, redirect_uri, verifier };
         let mut known = vec![code.to_owned()];
         known.extend(verifier.map(str::to_owned));
-        let mut set = self.tokens(net, ask, &known).await?;
+        let mut set = self.granted(net, ask, grant, &known).await?;
         if let Some(upgrade) = &self.def.upgrade {
             let short = set.access_token.clone();
             let ask = Ask {
@@ -108,22 +106,22 @@ impl Provider<'_> {
     /// See [`TokenFailure`]; the text holds no secret.
     pub async fn client_credentials(&self, net: &Client) -> Result<TokenSet, TokenFailure> {
         let token = &self.def.token;
-        let mut standard = pairs(&[("grant_type", "client_credentials")]);
+        let mut more = Vec::new();
         let scope = self.scope();
         if !scope.is_empty() {
-            standard.push((self.def.authorize.scope_param.clone(), scope));
+            more.push((self.def.authorize.scope_param.clone(), scope));
         }
         let ask = Ask {
             url: &token.url,
             method: token.method,
             auth: token.client_auth,
             body: token.body,
-            pairs: standard,
+            pairs: more,
             params: vec![&token.params],
             headers: vec![&token.headers],
             oauth: self.flow(&[]),
         };
-        let mut set = self.tokens(net, ask, &[]).await?;
+        let mut set = self.granted(net, ask, Grant::Client, &[]).await?;
         set.scope = set.scope.or_else(|| self.asked());
         Ok(set)
     }
@@ -134,29 +132,28 @@ impl Provider<'_> {
     /// As [`Provider::exchange`].
     pub async fn refresh(&self, net: &Client, token: &str) -> Result<TokenSet, TokenFailure> {
         let (usual, rule) = (&self.def.token, &self.def.refresh);
-        let mut standard = Vec::new();
+        let mut more = Vec::new();
         let mut flow = Vec::new();
         match rule.with {
             RefreshWith::RefreshToken => {
-                standard = pairs(&[("grant_type", "refresh_token"), ("refresh_token", token)]);
                 flow.push(("refresh_token", token));
                 flow.extend(self.field("access_token").map(|t| ("access_token", t)));
             }
             RefreshWith::AccessToken => flow.push(("access_token", token)),
         }
         if rule.send_redirect_uri {
-            standard.push(("redirect_uri".to_owned(), self.redirect_uri.clone()));
+            more.push(("redirect_uri".to_owned(), self.redirect_uri.clone()));
         }
         let asked = self.asked();
         if let (true, Some(scope)) = (rule.send_scope, self.field("scope").or(asked.as_deref())) {
-            standard.push((self.def.authorize.scope_param.clone(), scope.to_owned()));
+            more.push((self.def.authorize.scope_param.clone(), scope.to_owned()));
         }
         let ask = Ask {
             url: rule.url.as_deref().unwrap_or(&usual.url),
             method: rule.method.unwrap_or(usual.method),
             auth: rule.client_auth.unwrap_or(usual.client_auth),
             body: rule.body.unwrap_or(usual.body),
-            pairs: standard,
+            pairs: more,
             params: match rule.with {
                 RefreshWith::RefreshToken => vec![&usual.params, &rule.params],
                 RefreshWith::AccessToken => vec![&rule.params],
@@ -164,7 +161,13 @@ impl Provider<'_> {
             headers: vec![&usual.headers, &rule.headers],
             oauth: self.flow(&flow),
         };
-        self.tokens(net, ask, &[token.to_owned()]).await
+        let known = [token.to_owned()];
+        match rule.with {
+            RefreshWith::RefreshToken => {
+                self.granted(net, ask, Grant::RefreshToken(token), &known).await
+            }
+            RefreshWith::AccessToken => self.tokens(net, ask, &known).await,
+        }
     }
 
     /// What a connection's tokens are renewed with: the token that the definition names.
@@ -235,6 +238,19 @@ impl Provider<'_> {
         let rule = &self.def.response;
         let answer = answer::read(rule, response.status, &response.body, now());
         Err(failure(rule, answer, &response, &secrets))
+    }
+
+    /// Asks for tokens by a grant of the standard; `ask.pairs` come besides its parameters.
+    async fn granted(
+        &self,
+        net: &Client,
+        ask: Ask<'_>,
+        grant: Grant<'_>,
+        known: &[String],
+    ) -> Result<TokenSet, TokenFailure> {
+        let endpoint = self.endpoint(ask.url, &ask.oauth).map_err(TokenFailure::Refused)?;
+        let carried = Carried { provider: self, net, ask: &ask, known };
+        standard::tokens(endpoint, &self.client.id, grant, &ask.pairs, &carried).await
     }
 
     /// Sends a request and reads tokens from its answer.
@@ -337,6 +353,26 @@ impl Provider<'_> {
             TokenMethod::Delete => Method::DELETE,
         };
         Ok(OutboundRequest { method, url, headers, body, timeout: None })
+    }
+}
+
+/// A grant on its way to the provider.
+struct Carried<'c> {
+    provider: &'c Provider<'c>,
+    net: &'c Client,
+    ask: &'c Ask<'c>,
+    known: &'c [String],
+}
+
+impl Carrier for Carried<'_> {
+    fn carry<'c>(
+        &'c self,
+        mut pairs: Pairs,
+    ) -> Pin<Box<dyn Future<Output = Result<TokenSet, TokenFailure>> + Send + 'c>> {
+        // The client says who it is in the provider's way.
+        pairs.retain(|(name, _)| name != "client_id");
+        let ask = Ask { pairs, ..self.ask.clone() };
+        Box::pin(self.provider.tokens(self.net, ask, self.known))
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::credentials::renew::TOKEN_FIELDS;
@@ -11,6 +12,7 @@ use crate::domain::connection::SecretMap;
 use crate::net::NetError;
 
 /// What a provider granted.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct TokenSet {
     pub(in crate::credentials) access_token: String,
     pub(in crate::credentials) refresh_token: Option<String>,

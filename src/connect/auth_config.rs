@@ -63,10 +63,11 @@ pub struct Change {
     pub scope_tools: Option<Vec<String>>,
 }
 
-/// Whether the operator has an OAuth client for a toolkit.
-pub fn managed_available(app: &App, toolkit: &Toolkit) -> bool {
-    let has_scheme = toolkit.file.auth.iter().any(|s| s.scheme == AuthSchemeKind::Oauth2);
-    has_scheme && app.config.providers.get(&toolkit.file.slug).is_some_and(|p| p.managed.is_some())
+/// The scheme that the operator's client of a toolkit is for, when there is such a client.
+pub fn managed_scheme(app: &App, toolkit: &Toolkit) -> Option<AuthSchemeKind> {
+    app.config.providers.get(&toolkit.file.slug)?.managed.as_ref()?;
+    let has = |kind: &AuthSchemeKind| toolkit.scheme(*kind).is_some();
+    [AuthSchemeKind::Oauth2, AuthSchemeKind::Oauth1].into_iter().find(has)
 }
 
 fn choose<'a>(app: &App, toolkit: &'a Toolkit, new: &New) -> Result<(&'a AuthScheme, bool)> {
@@ -85,15 +86,15 @@ fn choose<'a>(app: &App, toolkit: &'a Toolkit, new: &New) -> Result<(&'a AuthSch
             if let (Some(_), Some(open)) = (new.scheme, open) {
                 return Ok((open, true));
             }
-            if managed_available(app, toolkit) {
-                if let Some(kind) = new.scheme.filter(|k| *k != AuthSchemeKind::Oauth2) {
+            if let Some(managed) = managed_scheme(app, toolkit) {
+                if let Some(kind) = new.scheme.filter(|k| *k != managed) {
                     return Err(Error::new(
                         codes::AUTH_SCHEME_UNSUPPORTED,
                         format!("Managed auth does not connect by {}", kind.as_str()),
                     )
                     .fix("Use use_custom_auth for this scheme"));
                 }
-                return Ok((of(AuthSchemeKind::Oauth2)?, true));
+                return Ok((of(managed)?, true));
             }
             open.map(|scheme| (scheme, true)).ok_or_else(|| managed_unavailable(&toolkit.file.slug))
         }
@@ -107,8 +108,10 @@ fn choose<'a>(app: &App, toolkit: &'a Toolkit, new: &New) -> Result<(&'a AuthSch
             })?;
             Ok((of(kind)?, false))
         }
-        None if managed_available(app, toolkit) => Ok((of(AuthSchemeKind::Oauth2)?, true)),
         None => {
+            if let Some(managed) = managed_scheme(app, toolkit) {
+                return Ok((of(managed)?, true));
+            }
             let simple = |s: &&AuthScheme| config_fields(s).iter().all(|f| !f.required);
             let first = open.or_else(|| toolkit.file.auth.iter().find(simple));
             first.map(|s| (s, false)).ok_or_else(|| managed_unavailable(&toolkit.file.slug))
@@ -342,7 +345,9 @@ fn merge_credentials(
                 }
                 None => problems.push(format!("credentials.{name}: must be a text or a list")),
             },
-            "client_id" | "client_secret" if config.is_managed => {
+            "client_id" | "client_secret" | "consumer_key" | "consumer_secret"
+                if config.is_managed =>
+            {
                 problems.push(format!("credentials.{name}: managed auth takes no client"));
             }
             "oauth_redirect_uri" if !is_redirect_uri(&value) => problems.push(

@@ -15,6 +15,7 @@ use crate::api::extract::{Json, OptionalJson, Path, Query, page, query};
 use crate::api::search::Words;
 use crate::app::{App, AppState};
 use crate::catalog::Toolkit;
+use crate::connect::auth_config::managed_scheme;
 use crate::domain::id::uuid_of;
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::scheme::AuthSchemeKind;
@@ -212,13 +213,11 @@ struct Changelog {
 
 /// Schemes for which the operator gave the server a client of its own.
 pub(super) fn managed_schemes(app: &App, toolkit: &Toolkit) -> Vec<AuthSchemeKind> {
-    let managed = app.config.providers.get(&toolkit.file.slug).is_some_and(|p| p.managed.is_some());
+    let managed = managed_scheme(app, toolkit);
     let schemes = toolkit.file.auth.iter().map(|a| a.scheme);
     // A client that registers itself is nobody's to give.
     schemes
-        .filter(|scheme| {
-            *scheme == AuthSchemeKind::DcrOauth || (managed && *scheme == AuthSchemeKind::Oauth2)
-        })
+        .filter(|scheme| *scheme == AuthSchemeKind::DcrOauth || managed == Some(*scheme))
         .collect()
 }
 

@@ -38,6 +38,8 @@ pub struct Provider<'a> {
     authorize_url: Url,
     access_url: Url,
     redirect_uri: String,
+    /// Whether the consumer is the operator's.
+    managed: bool,
 }
 
 /// Temporary credentials: good for one consent.
@@ -93,6 +95,7 @@ impl<'a> Provider<'a> {
             authorize_url: endpoint(&def.authorize)?,
             access_url: endpoint(&def.access)?,
             redirect_uri: own.map_or_else(|| default_redirect_uri(config), str::to_owned),
+            managed: auth_config.is_managed,
         })
     }
 
@@ -135,7 +138,10 @@ impl<'a> Provider<'a> {
                 kept.insert(name.clone(), value.clone().into());
             }
         }
-        kept.insert("consumer_key".into(), self.consumer.0.clone().into());
+        // The operator's client is not for the project.
+        if !self.managed {
+            kept.insert("consumer_key".into(), self.consumer.0.clone().into());
+        }
         kept.insert("oauth_token".into(), token.into());
         kept.insert("oauth_token_secret".into(), secret.expose_secret().into());
         Ok(Granted(kept))

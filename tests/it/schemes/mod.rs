@@ -38,6 +38,11 @@ struct World {
 
 impl World {
     async fn new() -> Self {
+        Self::with_providers("").await
+    }
+
+    /// With a providers file of the operator's.
+    async fn with_providers(providers: &str) -> Self {
         let old = Arc::new(Old::default());
         let provider = Provider::start(old::router(old.clone())).await;
         let toolkits = tempfile::tempdir().unwrap();
@@ -57,8 +62,13 @@ impl World {
             std::fs::write(folder.join("tools/all.yaml"), tools).unwrap();
         }
         let folder = toolkits.path().to_str().unwrap().to_owned();
-        let settings =
-            [("PATCHBAY_TOOLKITS_DIR", folder.as_str()), ("PATCHBAY_LOG_WAIT_FOR_COMMIT", "true")];
+        let file = format!("{folder}/providers");
+        std::fs::write(&file, providers).unwrap();
+        let settings = [
+            ("PATCHBAY_TOOLKITS_DIR", folder.as_str()),
+            ("PATCHBAY_PROVIDERS_FILE", file.as_str()),
+            ("PATCHBAY_LOG_WAIT_FOR_COMMIT", "true"),
+        ];
         let app = TestApp::with(&settings).await;
         Self { app, provider, old, _toolkits: toolkits }
     }

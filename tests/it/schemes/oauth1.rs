@@ -155,3 +155,27 @@ async fn tokens_that_are_at_hand_are_imported() {
     let refused = world.client().post(path, own(json!({"oauth_token": "t"}))).await;
     refused.expect_error(400);
 }
+
+#[tokio::test]
+async fn the_operators_consumer_signs_and_is_not_shown() {
+    let world = World::with_providers(
+        "vinyl: {managed: {client_id: ck, client_secret: consumer-secret-1}}",
+    )
+    .await;
+    let body = json!({"toolkit": {"slug": "vinyl"},
+        "auth_config": {"type": "use_composio_managed_auth"}});
+    let made = world.client().post("/api/v3/auth_configs", body).await.expect(201);
+    assert_eq!(made["auth_config"]["auth_scheme"], "OAUTH1");
+    assert_eq!(made["auth_config"]["is_composio_managed"], true);
+    let (id, url) = world.begin(made["auth_config"]["id"].as_str().unwrap()).await;
+    let (callback, token) = world.old.consent(&url);
+    let answer =
+        world.back(&callback, &[("oauth_token", &token), ("oauth_verifier", "verifier")]).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let account = world.account(&id).await;
+    assert_eq!(account["status"], "ACTIVE", "{account}");
+    assert!(!account.to_string().contains("\"ck\""), "{account}");
+    assert!(!account.to_string().contains("consumer-secret"), "{account}");
+    let done = world.execute("VINYL_ME", &id, json!({})).await;
+    assert_eq!(done["successful"], true, "{done}");
+}

@@ -18,7 +18,7 @@ use super::seed::{seed, source};
 use super::{connect, oauth_config};
 use crate::support::client::{TestClient, TestResponse};
 
-const ACCOUNTS: usize = 40;
+const ACCOUNTS: usize = 100;
 /// At least so many refreshes, with at least so many kills in between.
 const REFRESHES: usize = 500;
 const KILLS: usize = 15;
@@ -149,7 +149,7 @@ impl Run {
                     self.kill(&victim);
                 }
             }
-            if self.over.load(Ordering::SeqCst) {
+            if round == KILLS {
                 // The other one has to finish alone.
                 return round;
             }
@@ -223,10 +223,21 @@ async fn survive(reuse_window: Duration) -> (Arc<Run>, Vec<(usize, Value)>) {
         .map(|n| tokio::spawn(run.clone().worker(accounts.clone(), source(seed, n + 1))))
         .collect();
     let kills = tokio::spawn(run.clone().killer(source(seed, 0)));
-    for worker in workers {
-        worker.await.unwrap();
-    }
-    let kills = kills.await.unwrap();
+    let everything = async {
+        for worker in workers {
+            worker.await.unwrap();
+        }
+        kills.await.unwrap()
+    };
+    // Only a bug makes it wait that long.
+    let kills = match tokio::time::timeout(Duration::from_secs(180), everything).await {
+        Ok(kills) => kills,
+        Err(_) => panic!(
+            "it does not end: {} refreshes, killed {:?}",
+            run.provider.refreshes(),
+            run.killed.lock().unwrap()
+        ),
+    };
     println!("{kills} kills, {} refreshes", run.provider.refreshes());
     let dead = run.killed.lock().unwrap().clone();
     let survivor = (0..2).map(|n| run.replica(n)).find(|r| !dead.contains_key(&r.name)).unwrap();

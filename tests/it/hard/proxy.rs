@@ -84,6 +84,8 @@ async fn an_endpoint_stays_below_the_toolkits_path() {
 async fn proxy_headers_cannot_inject_or_take_over() {
     let world = World::new().await;
     let account = world.connect("exa").await.account;
+    // The key was tried when the account was connected.
+    world.provider.take();
     for (name, value) in [
         ("X-A", "b\r\nX-Evil: 1"),
         ("X-A\r\nX-Evil", "1"),

@@ -1,6 +1,6 @@
 //! Two servers that can crash, one that watches, and a provider.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::http::Method;
 use patchbay::app::AppState;
@@ -50,7 +50,7 @@ fn start(world: &World) -> Node {
     let config = test_config(&settings);
     let started = std::thread::scope(|scope| {
         let run = || runtime.block_on(serve(config, &world.app.database));
-        scope.spawn(run).join().unwrap()
+        scope.spawn(run).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
     let client = TestClient::new(started.1).header("x-api-key", &world.app.project.key);
     Node { runtime: Some(runtime), app: started.0, client }
@@ -72,8 +72,12 @@ impl Lab {
         oauth_config(&self.world.client()).await
     }
 
+    fn node(&self, via: usize) -> MutexGuard<'_, Node> {
+        self.nodes[via % 2].lock().unwrap()
+    }
+
     fn client(&self, via: usize) -> TestClient {
-        self.nodes[via % 2].lock().unwrap().client.clone()
+        self.node(via).client.clone()
     }
 
     /// After a case that failed: nothing of it is left.
@@ -81,7 +85,7 @@ impl Lab {
         self.provider().calm();
         self.provider().open_gate();
         for via in 0..2 {
-            if self.nodes[via].lock().unwrap().runtime.is_none() {
+            if self.node(via).runtime.is_none() {
                 self.replace(via).await;
             }
         }
@@ -136,9 +140,10 @@ impl Lab {
     /// Puts a new server in the place of one that crashed, or crashes now. What a dead server
     /// claimed is waited for.
     pub async fn replace(&self, via: usize) {
-        let mut node = self.nodes[via % 2].lock().unwrap();
-        node.crash();
-        *node = start(&self.world);
+        self.node(via).crash();
+        // Not under the lock: a start that fails tells why, and leaves the lock usable.
+        let fresh = start(&self.world);
+        *self.node(via) = fresh;
     }
 
     /// Time passes: claims and waits are over.

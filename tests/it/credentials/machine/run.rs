@@ -478,7 +478,8 @@ impl<'a> Case<'a> {
         drop(answer);
         let now = lab.opened(&self.accounts[at].id).await.expect("a crash deletes nothing");
         let book = lab.provider().book();
-        let token = now.state.text("access_token").map(str::to_owned);
+        // By the refresh token: the provider may have forgotten the access token before.
+        let token = now.state.text("refresh_token").map(str::to_owned);
         let grant = token.as_deref().and_then(|t| book.grant_of(t));
         let model = &mut self.accounts[at];
         if slow == Slow::Callback {

@@ -114,7 +114,8 @@ impl Provider {
 
     /// The provider's books.
     pub fn book(&self) -> MutexGuard<'_, Book> {
-        self.inner.book.lock().unwrap()
+        // A check that failed with the book open must not hide itself behind the lock.
+        self.inner.book.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// The person consents to an authorization request: gives the code.

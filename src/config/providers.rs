@@ -25,7 +25,8 @@ pub struct Provider {
     pub revoke_url: Option<String>,
     /// Further hosts that credentials may be sent to.
     pub hosts: Vec<String>,
-    /// OAuth client behind `use_composio_managed_auth`.
+    /// OAuth client behind `use_composio_managed_auth`: of OAUTH2, or of OAUTH1 where the toolkit
+    /// has no OAUTH2; then id and secret are those of the consumer.
     pub managed: Option<Managed>,
 }
 

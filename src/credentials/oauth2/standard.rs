@@ -68,8 +68,8 @@ pub(super) enum Grant<'g> {
     Client,
 }
 
-/// What carries a request of the library to the provider, in the provider's own dress, and gives
-/// back [`carried`] tokens.
+/// What carries a request of the library to the provider, in the provider's own dress, and brings
+/// back the tokens.
 pub(super) trait Carrier: Sync {
     /// Sends a request with these parameters.
     fn carry<'c>(

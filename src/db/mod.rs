@@ -22,6 +22,7 @@ pub mod rate_slice;
 pub mod refresh;
 pub mod sealed;
 pub mod server_check;
+pub mod session;
 
 use std::time::Duration;
 

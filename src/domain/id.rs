@@ -87,6 +87,12 @@ ids! {
     FileId = "file_";
     /// Something that happened, as a project is told of it.
     EventId = "evt_";
+    /// A session of an agent.
+    SessionId = "trs_";
+    /// A named configuration of sessions.
+    SessionConfigId = "sc_";
+    /// A task that an agent wrote down.
+    RecipeId = "rcp_";
     /// One HTTP request.
     RequestId = "req_";
 }

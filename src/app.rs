@@ -41,6 +41,8 @@ pub struct App {
     pub limits: Arc<RateLimiter>,
     /// Cancelled when the server stops.
     pub stop: CancellationToken,
+    /// Cancelled when no more requests are accepted: answers without an end must end.
+    pub draining: CancellationToken,
     /// Background tasks that the shutdown waits for.
     pub tasks: TaskTracker,
 }
@@ -75,6 +77,7 @@ impl App {
             files,
             logbook,
             limits,
+            draining: stop.child_token(),
             stop,
             tasks,
         }))

@@ -11,6 +11,7 @@
 
 mod flight;
 mod listen;
+mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,6 +31,7 @@ use crate::vault::{Vault, hash_token};
 
 pub use flight::{Flight, Flights};
 pub use listen::listen;
+pub use watch::{Topic, Watch, Watches};
 
 /// Longest time that an entry is believed without a look at the database.
 pub const MAX_AGE: Duration = Duration::from_secs(30);
@@ -73,6 +75,8 @@ pub struct Cache {
     sessions: Lru<(ProjectId, SessionId), Entry<Session>>,
     /// Refreshes in progress on this replica.
     pub flights: Flights,
+    /// Who wants to hear of changes.
+    pub watches: Arc<Watches>,
 }
 
 impl std::fmt::Debug for Cache {
@@ -97,6 +101,7 @@ impl Cache {
             defaults: Lru::new(50_000),
             sessions: Lru::new(20_000),
             flights: Flights::default(),
+            watches: Arc::default(),
         }
     }
 
@@ -296,6 +301,24 @@ impl Cache {
 
     /// Drops what a change made stale, on this replica.
     pub fn invalidate(&self, what: &Changed) {
+        if let Changed::McpCancelled { project, call } = what {
+            self.watches.tell(&Topic::Call(project.clone(), call.clone()));
+            return;
+        }
+        self.drop_stale(what);
+        // Afterwards, so that whoever looks again sees what is new.
+        match what {
+            Changed::Account { project, user, .. } => {
+                self.watches.tell(&Topic::Accounts(project.clone(), user.clone()));
+            }
+            Changed::Session { project, id } => {
+                self.watches.tell(&Topic::Session(project.clone(), id.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    fn drop_stale(&self, what: &Changed) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         match what {
             Changed::Keys => self.principals.clear(),
@@ -312,6 +335,7 @@ impl Cache {
                 self.sessions.remove(&(project.clone(), id.clone()));
             }
             Changed::DataKeys { .. } | Changed::ServerKeys => self.vault.forget(what),
+            Changed::McpCancelled { .. } => {}
         }
     }
 

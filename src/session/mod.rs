@@ -6,11 +6,13 @@
 //! | `tools` | what a session lists |
 //! | `account` | with which account a tool is executed |
 //! | `execute` | the one door to tools: meta tools and those of the catalogue |
+//! | `memory` | what an agent noted |
 //! | `meta` | the meta tools, one file each |
 
 pub mod account;
 pub mod config;
 pub mod execute;
+pub mod memory;
 pub mod meta;
 pub mod tools;
 

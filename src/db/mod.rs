@@ -23,6 +23,7 @@ pub mod refresh;
 pub mod sealed;
 pub mod server_check;
 pub mod session;
+pub mod session_memory;
 
 use std::time::Duration;
 

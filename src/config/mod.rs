@@ -84,6 +84,8 @@ pub struct Config {
     pub refresh_concurrency: usize,
     /// `refresh_max_refusals`
     pub refresh_max_refusals: i32,
+    /// `revocation_ttl_s`
+    pub revocation_ttl: Duration,
     /// `event_ttl_s`
     pub event_ttl: Duration,
     /// `llm_base_url`, `llm_api_key`, `llm_model`

@@ -209,6 +209,7 @@ impl Reader {
             file_ttl: self.seconds("file_ttl_s"),
             connect_ttl: self.seconds("connect_ttl_s"),
             refresh_claim: self.refresh_claim(),
+            revocation_ttl: self.seconds("revocation_ttl_s"),
             on_ambiguous_account: self.on_ambiguous_account(),
             refresh_concurrency: self.at_least("refresh_concurrency", 0),
             refresh_max_refusals: self.at_least("refresh_max_refusals", 1),

@@ -5,6 +5,7 @@ mod auth_configs;
 mod checking;
 mod link;
 mod oauth;
+mod orders;
 mod provider;
 mod refresh;
 mod revoking;

@@ -76,6 +76,8 @@ pub struct Config {
     pub file_ttl: Duration,
     /// `connect_ttl_s`
     pub connect_ttl: Duration,
+    /// `link_max_tries`
+    pub link_max_tries: i32,
     /// `refresh_claim_s`
     pub refresh_claim: Duration,
     /// `on_ambiguous_account`, for projects that do not say.

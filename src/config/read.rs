@@ -208,6 +208,7 @@ impl Reader {
             log_max_payload_bytes: self.at_least("log_max_payload_bytes", 0),
             file_ttl: self.seconds("file_ttl_s"),
             connect_ttl: self.seconds("connect_ttl_s"),
+            link_max_tries: self.at_least("link_max_tries", 1),
             refresh_claim: self.refresh_claim(),
             revocation_ttl: self.seconds("revocation_ttl_s"),
             on_ambiguous_account: self.on_ambiguous_account(),

@@ -10,6 +10,7 @@ mod provider;
 mod refresh;
 mod revoking;
 mod sharing;
+mod tries;
 mod verifying;
 
 use serde_json::{Value, json};
@@ -42,7 +43,7 @@ impl World {
             .iter()
             .map(|slug| format!("{slug}: {endpoints}\n"))
             .chain(
-                ["exa", "firecrawl", "posthog", "googlecalendar", "stripe", "gmail"]
+                ["exa", "firecrawl", "posthog", "googlecalendar", "stripe", "gmail", "cal"]
                     .iter()
                     .map(|slug| format!("{slug}: {{base_url: '{url}'}}\n")),
             )

@@ -3,8 +3,8 @@
 //! Layers; a module imports only from layers below its own, or as
 //! `docs/ARCHITECTURE.md` says (`tests/it/architecture.rs` checks):
 //! 0 `domain error config telemetry`, 1 `db vault net catalog`,
-//! 2 `cache storage logbook limits`, 3 `app`, 4 `oauth execute connect`,
-//! 5 `api web worker`, 6 `boot cli`.
+//! 2 `cache storage logbook limits search`, 3 `app`, 4 `credentials execute connect session`,
+//! 5 `api web mcp worker`, 6 `boot cli`.
 
 pub mod api;
 pub mod app;
@@ -21,7 +21,10 @@ pub mod error;
 pub mod execute;
 pub mod limits;
 pub mod logbook;
+pub mod mcp;
 pub mod net;
+pub mod search;
+pub mod session;
 pub mod storage;
 pub mod telemetry;
 pub mod vault;

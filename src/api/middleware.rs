@@ -78,7 +78,8 @@ pub struct Limits {
 }
 
 /// Routes that wait for a provider.
-const OUTBOUND: [&str; 4] = ["/tools/execute", "/auth/callback", "/connected_accounts", "/link"];
+const OUTBOUND: [&str; 5] =
+    ["/tools/execute", "/auth/callback", "/connected_accounts", "/link", "/tool_router/session"];
 
 /// Most that is read and thrown away of a body that is too large, so that the caller gets to read
 /// the answer rather than a reset connection.

@@ -10,7 +10,6 @@ mod health;
 mod llm;
 pub mod middleware;
 mod rate_limit;
-mod search;
 mod spec;
 pub mod v3;
 
@@ -45,6 +44,7 @@ pub fn router(app: AppState) -> Router {
     routes
         .route_layer(axum::middleware::from_fn_with_state(app.clone(), auth::identify))
         .merge(crate::web::router())
+        .merge(crate::mcp::router())
         .merge(spec::router())
         .fallback(middleware::not_found)
         .method_not_allowed_fallback(middleware::method_not_allowed)

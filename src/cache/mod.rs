@@ -22,8 +22,9 @@ use sqlx::PgPool;
 use crate::db;
 use crate::db::notify::Changed;
 use crate::domain::connection::{Account, AuthConfig, Principal, Project};
-use crate::domain::id::{AccountId, AuthConfigId, ProjectId};
+use crate::domain::id::{AccountId, AuthConfigId, ProjectId, SessionId};
 use crate::domain::project::ProjectConfig;
+use crate::domain::session::Session;
 use crate::error::Result;
 use crate::vault::{Vault, hash_token};
 
@@ -69,6 +70,7 @@ pub struct Cache {
     auth_configs: Lru<(ProjectId, AuthConfigId), Entry<AuthConfig>>,
     accounts: Lru<(ProjectId, AccountId), Entry<Account>>,
     defaults: Lru<UserKey, Entry<Default>>,
+    sessions: Lru<(ProjectId, SessionId), Entry<Session>>,
     /// Refreshes in progress on this replica.
     pub flights: Flights,
 }
@@ -93,6 +95,7 @@ impl Cache {
             auth_configs: Lru::new(10_000),
             accounts: Lru::new(50_000),
             defaults: Lru::new(50_000),
+            sessions: Lru::new(20_000),
             flights: Flights::default(),
         }
     }
@@ -268,6 +271,29 @@ impl Cache {
         Ok(account.map(|account| (account, several)))
     }
 
+    /// A session that is not deleted; none when there is none.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn session(
+        &self,
+        project: &ProjectId,
+        id: &SessionId,
+    ) -> Result<Option<Arc<Session>>> {
+        if id.as_str().len() > MAX_NAME {
+            return Ok(None);
+        }
+        let key = (project.clone(), id.clone());
+        if let Some(known) = Self::fresh(self.sessions.get(&key), MAX_AGE) {
+            return Ok(known);
+        }
+        let began = self.generation();
+        let row = db::session::get(&self.db, project, id).await?;
+        let session = row.map(|row| Arc::new(session_of(row)));
+        self.store(&self.sessions, key, session.clone(), began);
+        Ok(session)
+    }
+
     /// Drops what a change made stale, on this replica.
     pub fn invalidate(&self, what: &Changed) {
         self.generation.fetch_add(1, Ordering::AcqRel);
@@ -282,6 +308,9 @@ impl Cache {
                 self.accounts.remove(&(project.clone(), id.clone()));
                 self.defaults.retain(|(p, u, _), _| p != project || u != user);
             }
+            Changed::Session { project, id } => {
+                self.sessions.remove(&(project.clone(), id.clone()));
+            }
             Changed::DataKeys { .. } | Changed::ServerKeys => self.vault.forget(what),
         }
     }
@@ -293,6 +322,7 @@ impl Cache {
         self.auth_configs.clear();
         self.accounts.clear();
         self.defaults.clear();
+        self.sessions.clear();
         self.vault.forget_all();
     }
 }
@@ -305,6 +335,20 @@ pub fn project_of(row: db::project::ProjectRow) -> Project {
         org_id: row.org_id,
         name: row.name,
         config,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    }
+}
+
+/// The domain form of a row.
+pub fn session_of(row: db::session::SessionRow) -> Session {
+    Session {
+        project_id: row.project_id,
+        id: row.id,
+        user_id: row.user_id,
+        config: row.config.0,
+        config_version: row.config_version,
+        custom_tools: row.custom_tools.unwrap_or_default(),
         created_at: row.created_at,
         updated_at: row.updated_at,
     }

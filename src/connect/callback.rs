@@ -11,7 +11,7 @@ use super::{callback_url, find_config, revoke, ticket, toolkit, verifier};
 use crate::app::App;
 use crate::catalog::model::OAuth2;
 use crate::credentials::dcr::{self, Registered};
-use crate::credentials::{Provider, TOKEN_FIELDS, inherited, oauth1};
+use crate::credentials::{Provider, REDIRECT_URI_FIELD, TOKEN_FIELDS, inherited, oauth1};
 use crate::db;
 use crate::domain::connection::{Account, AuthConfig};
 use crate::domain::scheme::AuthSchemeKind;
@@ -252,6 +252,9 @@ async fn tokens(
                 next.state.0.remove(name);
             }
             next.token_expires_at = tokens.write(&mut next.state, now());
+            if provider.definition().refresh.send_redirect_uri {
+                next.state.0.insert(REDIRECT_URI_FIELD.to_owned(), redirect_uri.into());
+            }
             Ok(next)
         }
         Err(failure) => {

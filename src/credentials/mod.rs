@@ -14,8 +14,8 @@ mod running;
 
 pub use fields::inherited;
 pub use oauth2::{
-    Authorization, CALLBACK_PATH, OauthClient, Provider, TokenFailure, TokenSet,
-    default_redirect_uri, managed_unavailable,
+    Authorization, CALLBACK_PATH, OauthClient, Provider, REDIRECT_URI_FIELD, TokenFailure,
+    TokenSet, default_redirect_uri, managed_unavailable,
 };
 pub use refresh::{EXPIRED, begin, fresh, refresh_now, rejected_again, round};
 pub use renew::{TOKEN_FIELDS, renews};

@@ -23,6 +23,7 @@ pub mod refresh;
 pub mod revocation;
 pub mod sealed;
 pub mod server_check;
+pub mod session;
 
 use std::time::Duration;
 

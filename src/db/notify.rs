@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sqlx::PgExecutor;
 
-use crate::domain::id::{AccountId, AuthConfigId, ProjectId};
+use crate::domain::id::{AccountId, AuthConfigId, ProjectId, SessionId};
 
 /// Channel of the cache invalidations.
 pub const CHANNEL: &str = "patchbay_changed";
@@ -29,6 +29,13 @@ pub enum Changed {
         id: AccountId,
         /// The user whose default account may have changed with it.
         user: String,
+    },
+    /// A session of an agent.
+    Session {
+        /// Its project.
+        project: ProjectId,
+        /// Its id.
+        id: SessionId,
     },
     /// A project's data keys.
     DataKeys {

@@ -89,6 +89,12 @@ ids! {
     EventId = "evt_";
     /// Tokens that a provider is to be told to forget.
     RevocationId = "rv_";
+    /// A session of an agent.
+    SessionId = "trs_";
+    /// A named configuration of sessions.
+    SessionConfigId = "sc_";
+    /// A task that an agent wrote down.
+    RecipeId = "rcp_";
     /// One HTTP request.
     RequestId = "req_";
 }

@@ -9,6 +9,7 @@ pub mod page;
 pub mod project;
 pub mod scheme;
 pub mod secret;
+pub mod session;
 pub mod sharing;
 pub mod status;
 pub mod time;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, header};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::Value;
 use url::Url;
 
@@ -62,9 +62,20 @@ impl OutboundResponse {
         if let Ok(seconds) = text.parse() {
             return Some(Duration::from_secs(seconds));
         }
-        let until = DateTime::parse_from_rfc2822(text).ok()?;
-        Some((until.with_timezone(&Utc) - now).to_std().unwrap_or_default())
+        Some((date(text)? - now).to_std().unwrap_or_default())
     }
+}
+
+/// A date of HTTP, in the form of today or one of the two obsolete ones that RFC 9110 still wants
+/// read.
+fn date(text: &str) -> Option<DateTime<Utc>> {
+    if let Ok(at) = DateTime::parse_from_rfc2822(text) {
+        return Some(at.with_timezone(&Utc));
+    }
+    let old = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+    old.iter()
+        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
+        .map(|at| at.and_utc())
 }
 
 // No derived Debug on purpose: URL, headers and body may carry secrets.
@@ -80,6 +91,10 @@ mod tests {
             ("120", Some(120)),
             ("Fri, 02 Jan 2026 03:05:05 GMT", Some(60)),
             ("Fri, 02 Jan 2026 03:00:00 GMT", Some(0)),
+            ("Friday, 02-Jan-26 03:05:05 GMT", Some(60)),
+            ("Fri Jan  2 03:05:05 2026", Some(60)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(251_634_977_754)),
+            ("Fri, 32 Jan 2026 03:05:05 GMT", None),
             ("-5", None),
             ("soon", None),
             ("99999999999999999999999", None),

@@ -126,6 +126,20 @@ codes! {
     ACCOUNT_NOT_REVOKABLE = 1822 "ConnectedAccount_NotRevokable" CONFLICT Some(false);
     /// The provider cannot be told to forget these credentials.
     REVOCATION_UNSUPPORTED = 1823 "ConnectedAccount_RevocationUnsupported" BAD_REQUEST None;
+    /// Unknown session of an agent, or a deleted one.
+    TOOL_ROUTER_SESSION_NOT_FOUND = 2000 "ToolRouter_SessionNotFound" NOT_FOUND None;
+    /// The session's configuration is not the one that the caller changed.
+    SESSION_CONFIG_CONFLICT = 2001 "ToolRouter_SessionConfigConflict" CONFLICT Some(false);
+    /// The session does not allow the tool or toolkit.
+    SESSION_TOOL_NOT_ALLOWED = 2002 "ToolRouter_ToolNotAllowed" FORBIDDEN Some(false);
+    /// The session's configuration has no such account, or it cannot be used there.
+    SESSION_ACCOUNT_NOT_ALLOWED = 2003 "ToolRouter_AccountNotAllowed" FORBIDDEN Some(false);
+    /// Unknown named configuration of sessions.
+    SESSION_CONFIG_NOT_FOUND = 2004 "ToolRouter_SessionConfigNotFound" NOT_FOUND None;
+    /// Unknown recipe.
+    RECIPE_NOT_FOUND = 2005 "ToolRouter_RecipeNotFound" NOT_FOUND None;
+    /// Unknown MCP server, or a deleted one.
+    MCP_SERVER_NOT_FOUND = 2100 "Mcp_ServerNotFound" NOT_FOUND None;
     /// Unknown execution log.
     LOG_NOT_FOUND = 1900 "Log_NotFound" NOT_FOUND None;
     /// The tool ran, but its log row is not committed (only where answers wait for that).

@@ -20,6 +20,7 @@ mod response;
 mod steps;
 mod types;
 
+use std::future::Future;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -153,5 +154,47 @@ fn unknown_tool(app: &App, slug: &str) -> Error {
     match app.catalog.tool(&slug.to_uppercase()) {
         Some((_, tool)) => error.fix(format!("Tool slugs are upper case: {}", tool.def.slug)),
         None => error.fix("List the tools of a toolkit with GET /api/v3/tools?toolkit_slug=…"),
+    }
+}
+
+/// What the log keeps of a call that the server answers itself.
+#[derive(Debug)]
+pub struct Noted<'a> {
+    /// Tool.
+    pub tool_slug: &'a str,
+    /// Its toolkit.
+    pub toolkit_slug: &'a str,
+    /// The user that it was made for.
+    pub user_id: &'a str,
+    /// Its arguments.
+    pub arguments: Map<String, Value>,
+}
+
+/// Does a piece of work that is logged like a tool: `work` gives data, and why it failed when it
+/// did.
+///
+/// # Errors
+/// Those of `work`.
+pub async fn noted(
+    app: &App,
+    project: &Project,
+    call: Noted<'_>,
+    work: impl Future<Output = Result<(Map<String, Value>, Option<String>)>>,
+) -> Result<ExecuteOutcome> {
+    let mut record = Record::begin(app, project, "tool");
+    record.set(|row| {
+        row.tool_slug = call.tool_slug.to_owned();
+        row.toolkit_slug = call.toolkit_slug.to_owned();
+        row.user_id = Some(call.user_id.to_owned());
+    });
+    record.request(&Logged { arguments: &call.arguments, custom_auth_params: None });
+    match work.await {
+        Err(error) => Err(record.refused(error).await),
+        Ok((data, error)) => {
+            record.response(&data);
+            let log_id = record.id();
+            record.finish(error.as_deref()).await?;
+            Ok(ExecuteOutcome { data, successful: error.is_none(), error, log_id })
+        }
     }
 }

@@ -73,7 +73,7 @@ struct ExecuteAnswer {
 }
 
 /// Goes on when the caller hangs up: what the provider did is logged in any case.
-async fn to_the_end<T: Send + 'static>(
+pub(super) async fn to_the_end<T: Send + 'static>(
     app: &App,
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {

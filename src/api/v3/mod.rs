@@ -9,6 +9,7 @@ mod logs_internal;
 mod orgs;
 mod scopes;
 mod session;
+mod tool_router;
 mod tool_view;
 mod toolkit_detail;
 mod toolkits;
@@ -27,6 +28,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(session::router())
         .merge(toolkits::router())
         .merge(tools::router())
+        .merge(tool_router::router())
         .merge(scopes::router())
         .merge(execute::router())
         .merge(files::router())

@@ -6,6 +6,9 @@ use utoipa::ToSchema;
 
 use super::toolkits::no_auth;
 use crate::catalog::{Tool, Toolkit};
+use crate::session::TOOLKIT;
+use crate::session::meta::Spec;
+use crate::session::tools::Listed;
 
 /// A tool of the catalogue under the name it was asked by.
 #[derive(Debug, Clone, Copy)]
@@ -167,4 +170,60 @@ pub(super) fn requirements(sets: &[Vec<String>]) -> Option<Value> {
             Some(json!({"all_of": [{"any_of": any_of}]}))
         }
     }
+}
+
+/// A tool of a session: one of the catalogue, or a meta tool.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum SessionTool<'a> {
+    /// One of the catalogue.
+    App(Box<ToolItem<'a>>),
+    /// One of the server's own, in the same form.
+    #[schema(value_type = Object)]
+    Meta(Value),
+}
+
+/// A tool of a session's list.
+pub(super) fn session_tool<'a>(tool: &Listed<'a>) -> SessionTool<'a> {
+    match tool {
+        Listed::App(toolkit, tool) => {
+            let version = toolkit.newest_version();
+            let found = Found { toolkit, tool, slug: &tool.def.slug, version };
+            SessionTool::App(Box::new(found.item()))
+        }
+        Listed::Meta(meta) => SessionTool::Meta(meta_tool(meta.spec())),
+    }
+}
+
+fn meta_tool(spec: &Spec) -> Value {
+    let toolkit = json!({"slug": TOOLKIT, "name": "Composio", "logo": ""});
+    json!({
+        "slug": spec.slug,
+        "name": spec.name,
+        "description": spec.description,
+        "human_description": spec.description,
+        "toolkit": toolkit,
+        "input_parameters": spec.input,
+        "output_parameters": {
+            "type": "object",
+            "properties": {
+                "data": spec.output,
+                "error": {"type": "string", "nullable": true},
+                "successful": {"type": "boolean"},
+            },
+        },
+        "no_auth": true,
+        "available_versions": ["latest"],
+        "version": "latest",
+        "scopes": [],
+        "tags": spec.tags,
+        "is_deprecated": false,
+        "deprecated": {
+            "displayName": spec.name,
+            "version": "latest",
+            "available_versions": ["latest"],
+            "is_deprecated": false,
+            "toolkit": {"logo": ""},
+        },
+    })
 }

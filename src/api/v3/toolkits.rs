@@ -12,7 +12,6 @@ use super::toolkit_detail::{ToolkitDetail, detail};
 use crate::api::auth::ProjectKey;
 use crate::api::errors::CommonErrors;
 use crate::api::extract::{Json, OptionalJson, Path, Query, page, query};
-use crate::api::search::Words;
 use crate::app::{App, AppState};
 use crate::catalog::Toolkit;
 use crate::connect::auth_config::managed_scheme;
@@ -21,6 +20,7 @@ use crate::domain::page::{Page, PageRequest};
 use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::time::iso;
 use crate::error::{Error, Result, codes};
+use crate::search::words::Words;
 
 /// Routes.
 pub fn router() -> OpenApiRouter<AppState> {

@@ -14,12 +14,12 @@ use crate::api::auth::ProjectKey;
 use crate::api::errors::CommonErrors;
 use crate::api::extract::query::Versions;
 use crate::api::extract::{Json, Path, Query, page, query};
-use crate::api::search::Words;
 use crate::app::{App, AppState};
 use crate::domain::connection::{AuthConfig, Project};
 use crate::domain::id::AuthConfigId;
 use crate::domain::page::{Page, PageRequest};
 use crate::error::{Error, Result, codes};
+use crate::search::words::Words;
 
 /// Routes.
 pub fn router() -> OpenApiRouter<AppState> {

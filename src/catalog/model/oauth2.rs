@@ -295,7 +295,7 @@ pub struct Refresh {
     pub with: RefreshWith,
     /// Whether tokens of this provider cannot be refreshed at all.
     pub unsupported: bool,
-    /// Whether the redirect URI is sent along.
+    /// Whether the redirect URI that the person consented at is sent along.
     pub send_redirect_uri: bool,
     /// Whether the granted scopes are sent along.
     pub send_scope: bool,

@@ -8,8 +8,8 @@ mod standard;
 mod token;
 
 pub use provider::{
-    Authorization, CALLBACK_PATH, OauthClient, Provider, client_id, default_redirect_uri,
-    managed_unavailable,
+    Authorization, CALLBACK_PATH, OauthClient, Provider, REDIRECT_URI_FIELD, client_id,
+    default_redirect_uri, managed_unavailable,
 };
 pub(super) use token::clean;
 pub use token::{TokenFailure, TokenSet};

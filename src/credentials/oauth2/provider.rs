@@ -19,6 +19,10 @@ use crate::error::{Error, Result, codes};
 /// Path of the callback below the public URL.
 pub const CALLBACK_PATH: &str = "/api/v3/toolkits/auth/callback";
 
+/// Field of a connection's state with the redirect URI that it was authorized with, kept where the
+/// provider wants it again with every refresh.
+pub const REDIRECT_URI_FIELD: &str = "oauth_redirect_uri";
+
 /// An OAuth client.
 #[derive(Debug, Clone, Default)]
 pub struct OauthClient {

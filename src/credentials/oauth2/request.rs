@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::answer::{self, Answer};
 use super::assertion;
-use super::provider::Provider;
+use super::provider::{Provider, REDIRECT_URI_FIELD};
 use super::standard::{self, Carrier, Grant, Pairs};
 use super::token::{TokenFailure, TokenSet, clean};
 use crate::catalog::model::{
@@ -142,7 +142,10 @@ impl Provider<'_> {
             RefreshWith::AccessToken => flow.push(("access_token", token)),
         }
         if rule.send_redirect_uri {
-            more.push(("redirect_uri".to_owned(), self.redirect_uri.clone()));
+            // The one that the person consented at: the auth config may have another by now.
+            let uri = self.field(REDIRECT_URI_FIELD).unwrap_or(&self.redirect_uri);
+            more.push(("redirect_uri".to_owned(), uri.to_owned()));
+            flow.push(("redirect_uri", uri));
         }
         let asked = self.asked();
         if let (true, Some(scope)) = (rule.send_scope, self.field("scope").or(asked.as_deref())) {

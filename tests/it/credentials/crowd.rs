@@ -10,30 +10,20 @@ use super::World;
 use super::provider::{Fault, Point, Provider};
 use super::replica::Fleet;
 use super::{connect, execute, oauth_config, usable};
-use crate::support::client::TestClient;
+use crate::support::crowd::Crowd;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_executions_on_two_servers_make_one_refresh() {
     let world = World::new().await;
     let id = world.connected("u").await;
     world.tokens_end().await;
-    let (replica, address) = world.app.replica(&world.settings()).await;
-    let other = TestClient::new(address).header("x-api-key", &world.app.project.key);
+    let (replica, other) = world.app.another_server().await;
     world.provider.next([Fault::Held]);
-    let mut calls = JoinSet::new();
-    for number in 0..200 {
-        let client = if number % 2 == 0 { world.client() } else { other.clone() };
-        let id = id.clone();
-        calls.spawn(async move { execute(&client, &id).await });
-    }
-    // All of them are on their way while the provider thinks.
+    let crowd = Crowd::of(&[world.client(), other], "FAULTY_ME", &id);
     world.provider.holds(1).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    crowd.gathers().await;
     world.provider.open_gate();
-    while let Some(answer) = calls.join_next().await {
-        let answer = answer.unwrap();
-        assert!(usable(&answer), "{} {}", answer.status, answer.text);
-    }
+    crowd.served().await;
     assert_eq!(world.provider.refreshes(), 1);
     replica.stop.cancel();
 }
@@ -44,18 +34,8 @@ async fn two_hundred_rejected_tokens_make_one_refresh() {
     let id = world.connected("u").await;
     let grant = world.grant(&id).await;
     world.provider.book().end_access(grant);
-    let (replica, address) = world.app.replica(&world.settings()).await;
-    let other = TestClient::new(address).header("x-api-key", &world.app.project.key);
-    let mut calls = JoinSet::new();
-    for number in 0..200 {
-        let client = if number % 2 == 0 { world.client() } else { other.clone() };
-        let id = id.clone();
-        calls.spawn(async move { execute(&client, &id).await });
-    }
-    while let Some(answer) = calls.join_next().await {
-        let answer = answer.unwrap();
-        assert!(usable(&answer), "{} {}", answer.status, answer.text);
-    }
+    let (replica, other) = world.app.another_server().await;
+    Crowd::of(&[world.client(), other], "FAULTY_ME", &id).served().await;
     assert_eq!(world.provider.refreshes(), 1);
     replica.stop.cancel();
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::World;
-use super::provider::{Fault, Redirect, Verdict};
+use super::provider::{Fault, Verdict};
 
 /// Provider calls that time out soon.
 const IMPATIENT: [(&str, &str); 2] =
@@ -75,7 +75,7 @@ async fn a_lost_answer_is_fetched_again_within_the_reuse_window() {
         world.tokens_end().await;
         world.provider.next([fault]);
         fails_for_now(&world, &id).await;
-        retry_now(&world).await;
+        world.retry_now().await;
         world.works(&id).await;
         let book = world.provider.book();
         assert_eq!((book.repeated().len(), book.reused().len()), (1, 0));
@@ -90,7 +90,7 @@ async fn a_lost_answer_without_a_reuse_window_ends_the_account_with_a_reason() {
     world.tokens_end().await;
     world.provider.next([Fault::DropAfter]);
     fails_for_now(&world, &id).await;
-    retry_now(&world).await;
+    world.retry_now().await;
     let reason = is_over(&world, &id).await;
     assert!(reason.contains("invalid_grant"), "{reason}");
     assert!(world.provider.book().why_over(grant).is_some(), "the provider noticed the reuse");
@@ -103,7 +103,7 @@ async fn a_connection_that_breaks_before_anything_happened_costs_nothing() {
     world.tokens_end().await;
     world.provider.next([Fault::DropBefore]);
     fails_for_now(&world, &id).await;
-    retry_now(&world).await;
+    world.retry_now().await;
     world.works(&id).await;
     assert!(world.provider.book().repeated().is_empty());
 }
@@ -185,7 +185,7 @@ async fn what_passes_leaves_the_account_active_and_working_afterwards() {
         assert_eq!(answer.status, 503, "{fault:?}: {}", answer.text);
         let (status, _) = world.status(&id).await;
         assert_eq!(status, "ACTIVE", "{fault:?}");
-        retry_now(&world).await;
+        world.retry_now().await;
         world.works(&id).await;
     }
     assert!(world.provider.book().repeated().is_empty());
@@ -209,20 +209,4 @@ async fn a_refusal_in_any_dialect_ends_the_account_with_a_reason() {
         let reason = is_over(&world, &id).await;
         assert!(!reason.contains("rt-"), "{fault:?}: {reason}");
     }
-}
-
-#[tokio::test]
-async fn redirect_uri_rules_of_a_provider_do_not_end_accounts_silently() {
-    let world = World::new().await;
-    world.provider.book().rules.redirect_uri = Redirect::Forbidden;
-    let id = world.connected("u").await;
-    world.tokens_end().await;
-    world.works(&id).await;
-}
-
-/// As if the time to wait after a failure were over.
-async fn retry_now(world: &World) {
-    let over = "update connected_account set refresh_after = null";
-    sqlx::query(over).execute(&world.app.app.db).await.unwrap();
-    world.app.app.cache.clear();
 }

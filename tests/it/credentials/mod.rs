@@ -7,6 +7,7 @@ mod machine;
 #[allow(dead_code)] // a shared toolbox: not every fault has a test at all times
 pub mod provider;
 mod replica;
+mod rules;
 pub mod seed;
 
 use serde_json::{Value, json};
@@ -97,16 +98,34 @@ impl World {
         }
     }
 
+    /// Changes rows behind the server's back, and makes it look.
+    pub async fn sql(&self, statement: &'static str) {
+        sqlx::query(statement).execute(&self.app.app.db).await.unwrap();
+        self.app.app.cache.clear();
+    }
+
+    /// A value of the account's row.
+    pub async fn value<T>(&self, expression: &'static str, id: &str) -> T
+    where
+        T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
+    {
+        let text = format!("select {expression} from connected_account where id = $1");
+        let query = sqlx::query_scalar(sqlx::AssertSqlSafe(text)).bind(id);
+        query.fetch_one(&self.app.app.db).await.unwrap()
+    }
+
     /// The access tokens of all accounts end now, and the server knows.
     pub async fn tokens_end(&self) {
-        sqlx::query(
+        self.sql(
             "update connected_account set token_expires_at = now() - interval '1 second'
              where token_expires_at is not null",
         )
-        .execute(&self.app.app.db)
-        .await
-        .unwrap();
-        self.app.app.cache.clear();
+        .await;
+    }
+
+    /// As if the time to wait after a failure were over.
+    pub async fn retry_now(&self) {
+        self.sql("update connected_account set refresh_after = null").await;
     }
 
     /// The grant behind an account's present access token.

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::World;
+use crate::support::crowd::Crowd;
 
 const SHARED: &str = r#"
 oauth2:
@@ -148,4 +149,40 @@ async fn what_needs_a_browser_cannot_do_without() {
     let body = json!({"connected_account_id": id, "arguments": {}});
     let refused = world.client().post("/api/v3/tools/execute/ODD_ME", body).await;
     assert_eq!(refused.status, 400, "{}", refused.text);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_executions_on_two_servers_ask_once_for_a_new_token() {
+    for scheme in [SHARED, OWN] {
+        let world = World::with(scheme).await;
+        let own = json!({"client_id": "mine", "client_secret": "my-secret", "tenant": "t1"});
+        let (config, val) = match scheme {
+            SHARED => (world.config(json!({})).await, json!({})),
+            _ => {
+                let made = world.try_config(json!({})).await.expect(201);
+                (made["auth_config"]["id"].as_str().unwrap().to_owned(), own)
+            }
+        };
+        let made = world.initiate(&config, val).await.expect(201);
+        let id = made["id"].as_str().unwrap();
+        let servers = [world.client(), world.app.another_server().await.1];
+        let asked = || world.provider.seen().len();
+        assert_eq!(asked(), 1);
+
+        // It ended, and everybody comes while the provider thinks.
+        world.tokens_end().await;
+        world.provider.gate().close();
+        let crowd = Crowd::of(&servers, "ODD_ME", id);
+        world.provider.gate().holds(1).await;
+        crowd.gathers().await;
+        world.provider.gate().open();
+        crowd.served().await;
+        assert_eq!(asked(), 2);
+
+        // The provider does not take it any more.
+        world.provider.kill("access-2");
+        Crowd::of(&servers, "ODD_ME", id).served().await;
+        assert_eq!(asked(), 3);
+        assert_eq!(world.provider.api().header("authorization"), Some("Bearer access-3"));
+    }
 }

@@ -11,6 +11,8 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::support::gate::Gate;
+
 /// One request.
 #[derive(Clone, Debug)]
 pub struct Seen {
@@ -44,6 +46,8 @@ struct Inner {
     /// Tokens that the API does not take.
     dead: Mutex<Vec<String>>,
     issued: Mutex<usize>,
+    /// Requests that are not the API's pass here.
+    gate: Gate,
 }
 
 #[derive(Clone)]
@@ -81,6 +85,11 @@ impl Provider {
         self.inner.api.lock().unwrap().clone().expect("a request")
     }
 
+    /// Where requests that are not the API's can be held up.
+    pub fn gate(&self) -> &Gate {
+        &self.inner.gate
+    }
+
     /// The API refuses a token from now on.
     pub fn kill(&self, token: &str) {
         self.inner.dead.lock().unwrap().push(token.to_owned());
@@ -113,6 +122,7 @@ async fn any(
         return axum::Json(json!({"me": true})).into_response();
     }
     inner.seen.lock().unwrap().push(seen);
+    inner.gate.pass().await;
     let next = inner.answers.lock().unwrap().pop_front();
     let (status, body) = next.unwrap_or_else(|| {
         let mut issued = inner.issued.lock().unwrap();

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::{KEY, World};
+use crate::support::crowd::Crowd;
 
 fn google_key(more: Value) -> String {
     let mut key = json!({"type": "service_account", "client_email": "robot@example.com",
@@ -303,4 +304,42 @@ async fn saml_is_answered_with_501() {
     let body = json!({"arguments": {}, "custom_connection_data": {"authScheme": "SAML",
         "toolkitSlug": "places", "val": {}}});
     world.client().post("/api/v3/tools/execute/PLACES_ME", body).await.expect_error(501);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_executions_on_two_servers_make_one_login() {
+    let world = World::new().await;
+    let servers = [world.client(), world.app.another_server().await.1];
+    let bill = json!({"devKey": "dev-key-1", "username": "u@example.com", "password": "right",
+        "organizationId": "008"});
+    let cal = json!({"client_id": "client-1", "client_secret": "right", "email": "a@example.com"});
+    let user = json!({"username": "me", "password": "right"});
+    let robot = json!({"application_id": "app-7", "installation_id": "99", "private_key": KEY});
+    let google = json!({"credentials_json": google_key(json!({}))});
+    for (toolkit, scheme, val) in [
+        ("books", "BILLCOM_AUTH", bill),
+        ("dates", "CALCOM_AUTH", cal),
+        ("basicjwt", "BASIC_WITH_JWT", user),
+        ("robot", "SERVICE_ACCOUNT", robot),
+        ("robot", "GOOGLE_SERVICE_ACCOUNT", google),
+    ] {
+        let id = world.connected(toolkit, scheme, val).await;
+        let tool = format!("{}_ME", toolkit.to_uppercase());
+        let logins = world.provider.logins().len();
+
+        // It ended, or the server believes so, and everybody comes while the provider thinks.
+        world.end_token(&id).await;
+        world.provider.gate().close();
+        let crowd = Crowd::of(&servers, &tool, &id);
+        world.provider.gate().holds(1).await;
+        crowd.gathers().await;
+        world.provider.gate().open();
+        crowd.served().await;
+        assert_eq!(world.provider.logins().len(), logins + 1, "{scheme}");
+
+        // The provider forgot it.
+        world.provider.forget();
+        Crowd::of(&servers, &tool, &id).served().await;
+        assert_eq!(world.provider.logins().len(), logins + 2, "{scheme}");
+    }
 }

@@ -15,6 +15,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use patchbay::domain::time::{iso, now};
 use serde_json::{Value, json};
 
+use crate::support::gate::Gate;
+
 /// A request to the API.
 #[derive(Clone, Debug)]
 pub struct Seen {
@@ -37,6 +39,8 @@ pub struct Inner {
     logins: Mutex<Vec<Value>>,
     password: Mutex<String>,
     down: Mutex<Option<u16>>,
+    /// Logins pass here before they get their token.
+    gate: Gate,
 }
 
 #[derive(Clone)]
@@ -81,6 +85,11 @@ impl Provider {
         *self.inner.down.lock().unwrap() = status;
     }
 
+    /// Where logins can be held up.
+    pub fn gate(&self) -> &Gate {
+        &self.inner.gate
+    }
+
     pub fn logins(&self) -> Vec<Value> {
         self.inner.logins.lock().unwrap().clone()
     }
@@ -92,7 +101,8 @@ impl Provider {
 }
 
 impl Inner {
-    fn login(&self, what: Value) -> Result<String, Box<Response>> {
+    async fn login(&self, what: Value) -> Result<String, Box<Response>> {
+        self.gate.pass().await;
         if let Some(status) = *self.down.lock().unwrap() {
             let status = StatusCode::from_u16(status).unwrap();
             return Err((status, [("retry-after", "7")], "busy").into_response().into());
@@ -115,7 +125,7 @@ async fn jwt_login(State(inner): Shared, axum::Json(body): axum::Json<Value>) ->
         let text = format!("wrong password {}", body["pass"].as_str().unwrap());
         return no(401, json!({ "message": text }));
     }
-    match inner.login(json!({"user": body["user"]})) {
+    match inner.login(json!({"user": body["user"]})).await {
         Ok(token) => {
             let until = iso(now() + chrono::TimeDelta::minutes(10));
             axum::Json(json!({"jwt": token, "until": until, "account": "acc-1"})).into_response()
@@ -149,7 +159,7 @@ async fn installation(
     let Some((_, claims)) = verified(jwt) else {
         return no(401, json!({"message": "A JSON web token could not be decoded"}));
     };
-    match inner.login(json!({"installation": id, "claims": claims})) {
+    match inner.login(json!({"installation": id, "claims": claims})).await {
         Ok(token) => {
             let end = iso(now() + chrono::TimeDelta::hours(1));
             (StatusCode::CREATED, axum::Json(json!({"token": token, "expires_at": end})))
@@ -166,7 +176,7 @@ async fn google(State(inner): Shared, body: Bytes) -> Response {
         let text = "Invalid JWT Signature.";
         return no(400, json!({"error": "invalid_grant", "error_description": text}));
     };
-    match inner.login(json!({"header": header, "claims": claims})) {
+    match inner.login(json!({"header": header, "claims": claims})).await {
         Ok(token) => axum::Json(json!({"access_token": token, "expires_in": 3599,
             "token_type": "Bearer"}))
         .into_response(),
@@ -181,7 +191,7 @@ async fn bill_login(State(inner): Shared, axum::Json(body): axum::Json<Value>) -
             json!([{"code": "BDC_1101", "severity": "ERROR", "message": "Invalid login"}]),
         );
     }
-    match inner.login(body) {
+    match inner.login(body).await {
         Ok(token) => axum::Json(json!({"sessionId": token, "organizationId": "org",
             "userId": "u", "apiEndPoint": "x"}))
         .into_response(),
@@ -204,7 +214,7 @@ async fn cal_users(
 }
 
 async fn cal_refresh(State(inner): Shared, Path(at): Path<(String, String)>) -> Response {
-    match inner.login(json!({"client": at.0, "user": at.1})) {
+    match inner.login(json!({"client": at.0, "user": at.1})).await {
         Ok(token) => {
             let end = (now() + chrono::TimeDelta::hours(1)).timestamp_millis();
             axum::Json(json!({"status": "success", "data": {"accessToken": token,

@@ -27,6 +27,7 @@ pub struct TestApp {
     pub org_id: OrgId,
     pub org_key: String,
     pub project: TestProject,
+    settings: Vec<(String, String)>,
     pub database: TestDatabase,
 }
 
@@ -89,12 +90,22 @@ impl TestApp {
         db::project::insert_org(&app.db, &org_id, "Test organization").await.unwrap();
         let org_key = insert_key(&app, &org_id, None).await;
         let project = insert_project(&app, &org_id, "Test project").await;
-        Self { app, address, org_id, org_key, project, database }
+        let settings = settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Self { app, address, org_id, org_key, project, settings, database }
     }
 
     /// Another server over the same database.
     pub async fn replica(&self, settings: &[(&str, &str)]) -> (AppState, SocketAddr) {
         serve(test_config(settings), &self.database).await
+    }
+
+    /// Another server over the same database with the same settings, and a client of it with the
+    /// project's key.
+    pub async fn another_server(&self) -> (AppState, TestClient) {
+        let settings: Vec<(&str, &str)> =
+            self.settings.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let (app, address) = self.replica(&settings).await;
+        (app, TestClient::new(address).header("x-api-key", &self.project.key))
     }
 
     /// Another project of the same organization.

@@ -2,6 +2,8 @@
 
 pub mod app;
 pub mod client;
+pub mod crowd;
 pub mod db;
+pub mod gate;
 
 pub use app::TestApp;

@@ -11,15 +11,11 @@ use crate::support::client::TestClient;
 
 /// Another server over the same database.
 async fn replica(world: &World) -> (patchbay::app::AppState, TestClient) {
-    let folder = world.app.app.config.toolkits_dir.clone().unwrap();
-    let settings = [("PATCHBAY_TOOLKITS_DIR", folder.to_str().unwrap())];
-    let (app, address) = world.app.replica(&settings).await;
-    (app, TestClient::new(address).header("x-api-key", &world.app.project.key))
+    world.app.another_server().await
 }
 
 async fn sql(world: &World, statement: &'static str) {
-    sqlx::query(statement).execute(&world.app.app.db).await.unwrap();
-    world.app.app.cache.clear();
+    world.sql(statement).await;
 }
 
 /// A value of the account's row.
@@ -27,12 +23,7 @@ async fn value<T>(world: &World, expression: &'static str, id: &str) -> T
 where
     T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
 {
-    let text = format!("select {expression} from connected_account where id = $1");
-    sqlx::query_scalar(sqlx::AssertSqlSafe(text))
-        .bind(id)
-        .fetch_one(&world.app.app.db)
-        .await
-        .unwrap()
+    world.value(expression, id).await
 }
 
 /// All tokens are due to be refreshed, and good for a while.

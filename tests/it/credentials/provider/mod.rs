@@ -17,7 +17,8 @@ use base64::Engine;
 use patchbay::domain::id::random_text;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tokio::sync::watch;
+
+use crate::support::gate::Gate;
 
 pub use book::{Book, Redirect, Rules, Verdict};
 
@@ -75,9 +76,7 @@ struct Inner {
     exchanges: Mutex<VecDeque<Fault>>,
     always: Mutex<Option<Fault>>,
     watcher: Mutex<Option<Watcher>>,
-    gate: watch::Sender<bool>,
-    /// Refreshes that wait at the gate.
-    held: watch::Sender<usize>,
+    gate: Gate,
     forms: Mutex<Vec<HashMap<String, String>>>,
     revoked: Mutex<Vec<String>>,
 }
@@ -96,11 +95,11 @@ impl Provider {
             exchanges: Mutex::default(),
             always: Mutex::default(),
             watcher: Mutex::default(),
-            gate: watch::channel(false).0,
-            held: watch::channel(0).0,
+            gate: Gate::default(),
             forms: Mutex::default(),
             revoked: Mutex::default(),
         });
+        inner.gate.close();
         let router = Router::new()
             .route("/{client}/token", post(token))
             .route("/{client}/revoke", post(revoke))
@@ -163,18 +162,17 @@ impl Provider {
 
     /// From now on, requests with [`Fault::Held`] wait.
     pub fn close_gate(&self) {
-        self.inner.gate.send_replace(false);
-        self.inner.held.send_replace(0);
+        self.inner.gate.close();
     }
 
     /// Lets go what is held.
     pub fn open_gate(&self) {
-        self.inner.gate.send_replace(true);
+        self.inner.gate.open();
     }
 
     /// Waits until so many requests are held.
     pub async fn holds(&self, count: usize) {
-        self.inner.held.subscribe().wait_for(|held| *held >= count).await.unwrap();
+        self.inner.gate.holds(count).await;
     }
 
     /// Number of refreshes that came.
@@ -242,8 +240,7 @@ async fn token(
     let mut fault =
         if refreshes { inner.fault() } else { inner.exchanges.lock().unwrap().pop_front() };
     if matches!(fault, Some(Fault::Held | Fault::HeldThen(_))) {
-        inner.held.send_modify(|held| *held += 1);
-        inner.gate.subscribe().wait_for(|open| *open).await.unwrap();
+        inner.gate.pass().await;
         fault = match fault {
             Some(Fault::HeldThen(then)) => Some(*then),
             _ => None,

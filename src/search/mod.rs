@@ -1,0 +1,3 @@
+//! Finding tools by what somebody wants to do.
+
+pub mod words;

@@ -1,0 +1,254 @@
+//! What a session's configuration must be: toolkits and tools that exist, accounts and auth
+//! configs of the session's own project and user. What passes is in canonical spelling, so that
+//! nothing later compares names in two spellings.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::app::App;
+use crate::connect::callback_url;
+use crate::domain::connection::Project;
+use crate::domain::id::{AccountId, AuthConfigId};
+use crate::domain::session::{Choice, Preload, SessionConfig, TagFilter, ToolRule};
+use crate::domain::sharing::AccountType;
+use crate::error::{Error, Result};
+
+/// Behaviour tags that filters may name.
+pub const TAGS: [&str; 6] = [
+    "readOnlyHint",
+    "createHint",
+    "updateHint",
+    "destructiveHint",
+    "idempotentHint",
+    "openWorldHint",
+];
+
+/// Most names in one list.
+const MAX_NAMES: usize = 2000;
+
+/// Collects what is wrong, so that a caller learns it all at once.
+struct Check<'a> {
+    app: &'a App,
+    problems: Vec<String>,
+}
+
+impl Check<'_> {
+    fn wrong(&mut self, path: &str, problem: &str) {
+        if self.problems.len() < 50 {
+            self.problems.push(format!("{path}: {problem}"));
+        }
+    }
+
+    fn toolkit(&mut self, path: &str, slug: &str) -> Option<String> {
+        let found = self.app.catalog.toolkit(slug.trim());
+        if found.is_none() {
+            let slug: String = slug.chars().take(100).collect();
+            self.wrong(path, &format!("unknown toolkit {slug:?}"));
+        }
+        found.map(|toolkit| toolkit.file.slug.clone())
+    }
+
+    fn tool(&mut self, path: &str, toolkit: Option<&str>, slug: &str) -> Option<String> {
+        let slug = slug.trim();
+        let found =
+            self.app.catalog.tool(slug).or_else(|| self.app.catalog.tool(&slug.to_uppercase()));
+        match found {
+            Some((own, tool)) if toolkit.is_none_or(|t| t == own.file.slug) => {
+                Some(tool.def.slug.clone())
+            }
+            _ => {
+                let slug: String = slug.chars().take(100).collect();
+                let of = toolkit.map(|t| format!(" of {t}")).unwrap_or_default();
+                self.wrong(path, &format!("unknown tool {slug:?}{of}"));
+                None
+            }
+        }
+    }
+
+    fn names(&mut self, path: &str, names: &BTreeSet<String>) -> bool {
+        let few = names.len() <= MAX_NAMES;
+        if !few {
+            self.wrong(path, &format!("at most {MAX_NAMES} names"));
+        }
+        few
+    }
+
+    fn toolkits(&mut self, choice: Choice) -> Choice {
+        let mut each = |path: &str, names: BTreeSet<String>| -> BTreeSet<String> {
+            if !self.names(path, &names) {
+                return BTreeSet::new();
+            }
+            names.iter().filter_map(|slug| self.toolkit(path, slug)).collect()
+        };
+        match choice {
+            Choice::Enable(names) => Choice::Enable(each("toolkits.enable", names)),
+            Choice::Disable(names) => Choice::Disable(each("toolkits.disable", names)),
+        }
+    }
+
+    fn tags(&mut self, path: &str, filter: &TagFilter) {
+        let sets = [("enable", &filter.enable), ("disable", &filter.disable)];
+        for (name, set) in sets {
+            for tag in set.iter().flatten() {
+                if !TAGS.contains(&tag.as_str()) {
+                    let tag: String = tag.chars().take(50).collect();
+                    let known = TAGS.join(", ");
+                    self.wrong(
+                        &format!("{path}.{name}"),
+                        &format!("unknown tag {tag:?}; one of {known}"),
+                    );
+                }
+            }
+        }
+    }
+
+    fn rule(&mut self, toolkit: &str, rule: ToolRule) -> ToolRule {
+        let path = format!("tools.{toolkit}");
+        let mut each = |path: String, names: BTreeSet<String>| -> BTreeSet<String> {
+            if !self.names(&path, &names) {
+                return BTreeSet::new();
+            }
+            names.iter().filter_map(|slug| self.tool(&path, Some(toolkit), slug)).collect()
+        };
+        match rule {
+            ToolRule::Enable(names) => ToolRule::Enable(each(format!("{path}.enable"), names)),
+            ToolRule::Disable(names) => ToolRule::Disable(each(format!("{path}.disable"), names)),
+            ToolRule::Tags(filter) => {
+                self.tags(&format!("{path}.tags"), &filter);
+                ToolRule::Tags(filter)
+            }
+        }
+    }
+}
+
+/// The configuration in canonical spelling.
+///
+/// # Errors
+/// 400 with everything that is wrong.
+pub async fn checked(
+    app: &App,
+    project: &Project,
+    user_id: &str,
+    mut config: SessionConfig,
+) -> Result<SessionConfig> {
+    let mut check = Check { app, problems: Vec::new() };
+    config.toolkits = config.toolkits.map(|choice| check.toolkits(choice));
+    if let Some(filter) = &config.tags {
+        check.tags("tags", filter);
+    }
+    let mut tools = BTreeMap::new();
+    for (slug, rule) in config.tools {
+        if let Some(slug) = check.toolkit("tools", &slug) {
+            let rule = check.rule(&slug, rule);
+            tools.insert(slug, rule);
+        }
+    }
+    config.tools = tools;
+    if let Preload::Tools(names) = &mut config.preload {
+        if names.len() > MAX_NAMES {
+            check.wrong("preload.tools", &format!("at most {MAX_NAMES} names"));
+            names.clear();
+        }
+        let mut kept = Vec::new();
+        for slug in names.iter() {
+            if let Some(slug) = check.tool("preload.tools", None, slug)
+                && !kept.contains(&slug)
+            {
+                kept.push(slug);
+            }
+        }
+        *names = kept;
+    }
+    let positive = matches!(config.toolkits, Some(Choice::Enable(_)))
+        || config.tags.as_ref().is_some_and(|tags| tags.enable.is_some())
+        || config.tools.values().any(|rule| !matches!(rule, ToolRule::Disable(_)));
+    if config.preload == Preload::All && !positive {
+        check.wrong(
+            "preload.tools",
+            "\"all\" needs a positive filter: toolkits.enable, tools.*.enable or tags.enable",
+        );
+    }
+    config.auth_configs = auth_configs(&mut check, project, config.auth_configs).await?;
+    let accounts = std::mem::take(&mut config.connected_accounts);
+    config.connected_accounts = connected_accounts(&mut check, project, user_id, accounts).await?;
+    if let Some(url) = &config.manage_connections.callback_url
+        && let Err(error) = callback_url::check("manage_connections.callback_url", url)
+    {
+        check.problems.extend(error.errors);
+    }
+    if config
+        .multi_account
+        .as_ref()
+        .and_then(|m| m.max_accounts_per_toolkit)
+        .is_some_and(|n| !(2..=10).contains(&n))
+    {
+        check.wrong("multi_account.max_accounts_per_toolkit", "must be 2 to 10");
+    }
+    if check.problems.is_empty() {
+        return Ok(config);
+    }
+    Err(Error::invalid("Invalid session configuration", check.problems).fix(
+        "Correct what `errors` lists; GET /api/v3/toolkits and GET /api/v3/tools have the names",
+    ))
+}
+
+async fn auth_configs(
+    check: &mut Check<'_>,
+    project: &Project,
+    given: BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>> {
+    let mut kept = BTreeMap::new();
+    for (slug, id) in given.into_iter().take(MAX_NAMES) {
+        let path = format!("auth_configs.{}", slug.chars().take(100).collect::<String>());
+        let Some(toolkit) = check.toolkit("auth_configs", &slug) else { continue };
+        let config_id = AuthConfigId::from(id.as_str());
+        match check.app.cache.auth_config(&project.id, &config_id).await? {
+            None => check.wrong(&path, "no auth config of this id in the project"),
+            Some(config) if config.toolkit_slug != toolkit => {
+                check.wrong(&path, &format!("the auth config is one of {}", config.toolkit_slug));
+            }
+            Some(config) if !config.is_enabled => check.wrong(&path, "the auth config is disabled"),
+            Some(_) => {
+                kept.insert(toolkit, id);
+            }
+        }
+    }
+    Ok(kept)
+}
+
+async fn connected_accounts(
+    check: &mut Check<'_>,
+    project: &Project,
+    user_id: &str,
+    given: BTreeMap<String, Vec<String>>,
+) -> Result<BTreeMap<String, Vec<String>>> {
+    let mut kept: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (slug, ids) in given.into_iter().take(MAX_NAMES) {
+        let path = format!("connected_accounts.{}", slug.chars().take(100).collect::<String>());
+        let Some(toolkit) = check.toolkit("connected_accounts", &slug) else { continue };
+        if ids.len() > 10 {
+            check.wrong(&path, "at most 10 accounts");
+            continue;
+        }
+        for id in ids {
+            let account_id = AccountId::from(id.as_str());
+            match check.app.cache.account(&project.id, &account_id).await? {
+                None => check.wrong(&path, "no connected account of this id in the project"),
+                Some(account) if account.toolkit_slug != toolkit => {
+                    check.wrong(&path, &format!("the account is one of {}", account.toolkit_slug));
+                }
+                Some(account)
+                    if account.user_id != user_id
+                        && !(account.sharing.account_type == AccountType::Shared
+                            && account.sharing.admits(&account.user_id, user_id)) =>
+                {
+                    check.wrong(&path, "the account belongs to another user");
+                }
+                Some(account) if account.is_disabled => {
+                    check.wrong(&path, "the account is disabled")
+                }
+                Some(_) => kept.entry(toolkit.clone()).or_default().push(id),
+            }
+        }
+    }
+    Ok(kept)
+}

@@ -1,0 +1,125 @@
+//! The meta tools: what an agent is given instead of a thousand tools.
+//!
+//! Each is one file with its texts and schemas (`spec`) and its work (`run`). They are logged like
+//! any tool, under the toolkit `composio`.
+
+mod get_tool_schemas;
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::TOOLKIT;
+use crate::app::AppState;
+use crate::domain::connection::Project;
+use crate::domain::session::Session;
+use crate::error::Result;
+use crate::execute::{self, ExecuteOutcome, Noted};
+
+/// What a meta tool's texts and schemas are.
+#[derive(Debug)]
+pub struct Spec {
+    /// Slug.
+    pub slug: &'static str,
+    /// Display name.
+    pub name: &'static str,
+    /// What it does and when to use it, for a model.
+    pub description: &'static str,
+    /// JSON Schema of the arguments.
+    pub input: Value,
+    /// JSON Schema of `data`.
+    pub output: Value,
+    /// Behaviour tags.
+    pub tags: &'static [&'static str],
+}
+
+/// A meta tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meta {
+    /// `COMPOSIO_GET_TOOL_SCHEMAS`
+    GetToolSchemas,
+}
+
+/// Whom a meta tool works for.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The server.
+    pub app: &'a AppState,
+    /// The session's project.
+    pub project: &'a Arc<Project>,
+    /// The session.
+    pub session: &'a Arc<Session>,
+}
+
+/// What a meta tool gives: its data, and why it failed when it did.
+pub type Answer = (Map<String, Value>, Option<String>);
+
+impl Meta {
+    /// All of them, in the order of lists.
+    pub const ALL: &'static [Self] = &[Self::GetToolSchemas];
+
+    /// The meta tool of a slug.
+    pub fn of(slug: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|meta| meta.slug() == slug)
+    }
+
+    /// Its slug.
+    pub fn slug(self) -> &'static str {
+        self.spec().slug
+    }
+
+    /// Its texts and schemas.
+    pub fn spec(self) -> &'static Spec {
+        match self {
+            Self::GetToolSchemas => get_tool_schemas::spec(),
+        }
+    }
+
+    /// Whether the session has it.
+    pub fn is_offered(self, session: &Session) -> bool {
+        match self {
+            Self::GetToolSchemas => session.config.enable_search,
+        }
+    }
+
+    /// Executes it and logs that.
+    ///
+    /// # Errors
+    /// What is wrong with the call.
+    pub async fn execute(
+        self,
+        context: &Context<'_>,
+        arguments: Map<String, Value>,
+    ) -> Result<ExecuteOutcome> {
+        if !self.is_offered(context.session) {
+            return Err(super::tools::not_offered(self.slug()));
+        }
+        let call = Noted {
+            tool_slug: self.slug(),
+            toolkit_slug: TOOLKIT,
+            user_id: &context.session.user_id,
+            arguments: arguments.clone(),
+        };
+        execute::noted(context.app, context.project, call, self.run(context, arguments)).await
+    }
+
+    async fn run(self, context: &Context<'_>, arguments: Map<String, Value>) -> Result<Answer> {
+        match self {
+            Self::GetToolSchemas => get_tool_schemas::run(context, arguments),
+        }
+    }
+}
+
+/// Reads the arguments of a meta tool.
+///
+/// # Errors
+/// 400 that names what is wrong.
+fn read<T: serde::de::DeserializeOwned>(meta: &str, arguments: Map<String, Value>) -> Result<T> {
+    serde_path_to_error::deserialize(Value::Object(arguments)).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        let problem = if path == "." { inner.to_string() } else { format!("{path}: {inner}") };
+        crate::error::Error::invalid(format!("Invalid arguments for {meta}"), vec![problem])
+            .fix("Correct the arguments as the tool's input schema says and call again")
+    })
+}

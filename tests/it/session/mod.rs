@@ -1,0 +1,3 @@
+//! Sessions of agents.
+
+mod lifecycle;

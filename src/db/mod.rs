@@ -24,6 +24,7 @@ pub mod revocation;
 pub mod sealed;
 pub mod server_check;
 pub mod session;
+pub mod session_memory;
 
 use std::time::Duration;
 

@@ -138,6 +138,8 @@ codes! {
     SESSION_CONFIG_NOT_FOUND = 2004 "ToolRouter_SessionConfigNotFound" NOT_FOUND None;
     /// Unknown recipe.
     RECIPE_NOT_FOUND = 2005 "ToolRouter_RecipeNotFound" NOT_FOUND None;
+    /// The tool is run by the caller's own process.
+    CUSTOM_TOOL_IS_LOCAL = 2006 "ToolRouter_CustomToolIsLocal" BAD_REQUEST None;
     /// Unknown MCP server, or a deleted one.
     MCP_SERVER_NOT_FOUND = 2100 "Mcp_ServerNotFound" NOT_FOUND None;
     /// Unknown execution log.

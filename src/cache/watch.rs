@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
 use crate::domain::id::{ProjectId, SessionId};
+use crate::domain::mcp_server::McpServerId;
 
 /// What can be watched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -15,6 +16,8 @@ pub enum Topic {
     Accounts(ProjectId, String),
     /// A session.
     Session(ProjectId, SessionId),
+    /// An MCP server.
+    Server(McpServerId),
     /// A call that its client may cancel.
     Call(ProjectId, String),
 }

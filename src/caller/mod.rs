@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::cache::project_of;
 use crate::db;
 use crate::domain::connection::{Principal, Project};
-use crate::domain::id::ProjectId;
+use crate::domain::id::{OrgId, ProjectId};
 use crate::error::{Error, Result, codes};
 use crate::limits::Usage;
 
@@ -75,16 +75,17 @@ pub async fn identify(
     if let Some(key) = org {
         caller.org = app.cache.principal(key.trim()).await?;
     }
-    let usage = count(app, caller.project.as_ref().or(caller.org.as_ref()))?;
+    let principal = caller.project.as_ref().or(caller.org.as_ref());
+    let usage = count(app, principal.map(|principal| &principal.org_id))?;
     Ok((caller, usage))
 }
 
-/// Counts a request against the limit of the caller's organization.
+/// Counts a request against the limit of an organization.
 ///
 /// # Errors
 /// When the limit is used up.
-pub fn count(app: &App, principal: Option<&Arc<Principal>>) -> Result<Option<Usage>, Refused> {
-    match rate_limit::count(&app.limits, principal.map(|p| &p.org_id)) {
+pub fn count(app: &App, org: Option<&OrgId>) -> Result<Option<Usage>, Refused> {
+    match rate_limit::count(&app.limits, org) {
         Some(Err(usage)) => {
             Err(Refused { error: Box::new(rate_limit::refusal(usage)), usage: Some(usage) })
         }

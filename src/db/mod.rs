@@ -15,14 +15,17 @@ pub mod execution_log;
 pub mod file_object;
 pub mod key_rotation;
 pub mod link_key;
+pub mod mcp_server;
 pub mod notify;
 pub mod oauth_client;
 pub mod project;
 pub mod rate_slice;
 pub mod refresh;
+pub mod revocation;
 pub mod sealed;
 pub mod server_check;
 pub mod session;
+pub mod session_memory;
 
 use std::time::Duration;
 

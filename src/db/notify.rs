@@ -45,6 +45,11 @@ pub enum Changed {
         /// The call; see `mcp::cancel`.
         call: String,
     },
+    /// An MCP server.
+    McpServer {
+        /// Its id, which is its address too.
+        id: String,
+    },
     /// A project's data keys.
     DataKeys {
         /// The project.

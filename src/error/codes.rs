@@ -96,6 +96,8 @@ codes! {
     STATE_INVALID = 1603 "Link_StateInvalid" BAD_REQUEST None;
     /// A session URI that is unknown, used, past its time, or somebody else's.
     SESSION_NOT_FOUND = 1604 "Link_SessionNotFound" NOT_FOUND None;
+    /// A link with which too many wrong credentials were tried.
+    LINK_SPENT = 1605 "Link_TooManyTries" GONE None;
     /// Unknown file, or a link past its time.
     FILE_NOT_FOUND = 1700 "File_NotFound" NOT_FOUND None;
     /// Unknown connected account.
@@ -136,6 +138,8 @@ codes! {
     SESSION_CONFIG_NOT_FOUND = 2004 "ToolRouter_SessionConfigNotFound" NOT_FOUND None;
     /// Unknown recipe.
     RECIPE_NOT_FOUND = 2005 "ToolRouter_RecipeNotFound" NOT_FOUND None;
+    /// The tool is run by the caller's own process.
+    CUSTOM_TOOL_IS_LOCAL = 2006 "ToolRouter_CustomToolIsLocal" BAD_REQUEST None;
     /// Unknown MCP server, or a deleted one.
     MCP_SERVER_NOT_FOUND = 2100 "Mcp_ServerNotFound" NOT_FOUND None;
     /// Unknown execution log.

@@ -2,52 +2,85 @@
 
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, header};
 
 use super::refusal::Refusal;
 use crate::app::App;
 use crate::caller::{self, Refused};
 use crate::domain::connection::Project;
-use crate::error::codes;
+use crate::error::{Error, Result, codes};
 use crate::limits::Usage;
+use crate::mcp_oauth;
 
-/// The project that a request may act on, and how much of the limit is used.
-pub(super) struct Admitted {
-    /// The project.
-    pub(super) project: Arc<Project>,
+/// What a request says about who sends it.
+pub(super) struct Visitor<'a> {
+    app: &'a App,
+    /// Path of the endpoint, which is what a token is good for.
+    path: &'a str,
+    /// The project of the key or token; none: neither was sent.
+    project: Option<Arc<Project>>,
     /// For the limit's headers.
     pub(super) usage: Option<Usage>,
 }
 
-/// A refusal, with the limit's headers when the limit is why.
-pub(super) type Denied = (Refusal, Option<Usage>);
-
-/// Looks the key or token of a request up and counts the request.
-///
-/// # Errors
-/// Without a good one, or when the limit is used up.
-pub(super) async fn admit(app: &App, headers: &HeaderMap) -> Result<Admitted, Denied> {
-    // Clients that cannot set a header of their own send the key where a token goes.
-    let key = caller::project_key(headers).or_else(|| bearer(headers));
-    let found = caller::identify(app, key, caller::org_key(headers)).await;
-    let (caller, usage) = found.map_err(|Refused { error, usage }| ((*error).into(), usage))?;
-    match caller.project(app, headers).await {
-        Ok((_, project)) => Ok(Admitted { project, usage }),
-        Err(error) => {
-            let asks = error.code == codes::UNAUTHORIZED;
-            let refusal = Refusal::from(error);
-            let refusal = if asks {
-                refusal.header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
-            } else {
-                refusal
-            };
-            Err((refusal, usage))
+impl<'a> Visitor<'a> {
+    /// Looks the key or token of a request up.
+    ///
+    /// # Errors
+    /// For one that is not good.
+    pub(super) async fn of(
+        app: &'a App,
+        headers: &HeaderMap,
+        path: &'a str,
+    ) -> Result<Self, Refusal> {
+        match mcp_oauth::authenticate(app, headers, path).await {
+            Ok(project) => Ok(Self { app, path, project, usage: None }),
+            Err(error) => Err(refused(app, path, true, error)),
         }
+    }
+
+    /// The project of the key or token.
+    pub(super) fn project(&self) -> Option<&Arc<Project>> {
+        self.project.as_ref()
+    }
+
+    /// The project of the key or token, which must be there.
+    ///
+    /// # Errors
+    /// 401 without one.
+    pub(super) fn needed(&self) -> Result<&Arc<Project>> {
+        self.project.as_ref().ok_or_else(|| caller::unauthorized(false, "x-api-key"))
+    }
+
+    /// Counts the request, once it is known whose limit it is.
+    ///
+    /// # Errors
+    /// When the limit is used up.
+    pub(super) fn count(&mut self, project: &Project) -> Result<(), Refusal> {
+        match caller::count(self.app, Some(&project.org_id)) {
+            Ok(usage) => {
+                self.usage = usage;
+                Ok(())
+            }
+            Err(Refused { error, usage }) => {
+                self.usage = usage;
+                Err((*error).into())
+            }
+        }
+    }
+
+    /// A refusal that says how to sign in, when that would help.
+    pub(super) fn refused(&self, error: Error) -> Refusal {
+        refused(self.app, self.path, self.project.is_some(), error)
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = caller::header(headers, header::AUTHORIZATION.as_str())?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+fn refused(app: &App, path: &str, sent: bool, error: Error) -> Refusal {
+    let asks = error.code == codes::UNAUTHORIZED;
+    let refusal = Refusal::from(error);
+    if asks {
+        let challenge = mcp_oauth::challenge(app, path, sent);
+        return refusal.header(header::WWW_AUTHENTICATE, challenge);
+    }
+    refusal
 }

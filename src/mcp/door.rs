@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rmcp::model::Tool;
 use serde_json::{Map, Value};
 
-use super::tools;
+use super::tools::{self, Shown};
 use crate::app::AppState;
 use crate::cache::Topic;
 use crate::domain::connection::Project;
@@ -13,6 +13,7 @@ use crate::domain::id::ProjectId;
 use crate::domain::session::Session;
 use crate::error::Result;
 use crate::execute::ExecuteOutcome;
+use crate::mcp_server::Served;
 use crate::session;
 
 /// See the module.
@@ -20,6 +21,8 @@ use crate::session;
 pub(super) enum Door {
     /// A session.
     Session(Arc<Project>, Arc<Session>),
+    /// An MCP server, opened for a user.
+    Server(Arc<Served>),
 }
 
 /// For a model that was given the meta tools.
@@ -29,11 +32,18 @@ and it names the tools for it, their input schemas, and whether the user's accou
 missing one with COMPOSIO_MANAGE_CONNECTIONS and give the link to the user. Then execute the tools with \
 COMPOSIO_MULTI_EXECUTE_TOOL, or by their own names. Never guess a tool's name or its arguments.";
 
+/// For a model that was given a server's tools and those that connect its user.
+const SERVER_INSTRUCTIONS: &str = "\
+These tools act for one user, with accounts that the user connects. When a tool says that no account is \
+connected, use the connection tools to get a link, give it to the user, and try again once the account is \
+active.";
+
 impl Door {
     /// The project behind it.
     pub(super) fn project(&self) -> &ProjectId {
         match self {
             Self::Session(project, _) => &project.id,
+            Self::Server(served) => &served.project.id,
         }
     }
 
@@ -41,6 +51,15 @@ impl Door {
     pub(super) fn id(&self) -> &str {
         match self {
             Self::Session(_, session) => session.id.as_str(),
+            Self::Server(served) => served.server.id.as_str(),
+        }
+    }
+
+    /// Its name for people.
+    pub(super) fn title(&self) -> &str {
+        match self {
+            Self::Session(..) => "Patchbay",
+            Self::Server(served) => &served.server.name,
         }
     }
 
@@ -50,6 +69,7 @@ impl Door {
             Self::Session(_, session) => {
                 session.config.enable_search.then(|| SESSION_INSTRUCTIONS.to_owned())
             }
+            Self::Server(served) => served.connects.then(|| SERVER_INSTRUCTIONS.to_owned()),
         }
     }
 
@@ -60,27 +80,32 @@ impl Door {
                 Topic::Session(project.id.clone(), session.id.clone()),
                 Topic::Accounts(project.id.clone(), session.user_id.clone()),
             ],
+            Self::Server(served) => vec![
+                Topic::Server(served.server.id.clone()),
+                Topic::Accounts(served.project.id.clone(), served.user_id.clone()),
+            ],
         }
     }
 
-    /// Its tools, after the cursor of the page before, and the next cursor.
-    ///
-    /// # Errors
-    /// For a cursor that is none.
+    /// A page of its tools after a cursor, and the next cursor; none for a cursor that is none.
     pub(super) fn tools(
         &self,
         app: &AppState,
         cursor: Option<&str>,
     ) -> Option<(Vec<Tool>, Option<String>)> {
-        match self {
+        let all: Vec<Shown<'_>> = match self {
             Self::Session(_, session) => {
-                let listed = session::tools::listed(app, session);
-                let slugs: Vec<&str> = listed.iter().map(|tool| tool.slug()).collect();
-                let page = tools::page(&slugs, cursor)?;
-                let shown = listed.get(page.range).unwrap_or_default();
-                Some((shown.iter().map(tools::listed).collect(), page.next))
+                session::tools::listed(app, session).into_iter().map(Shown::from).collect()
             }
-        }
+            Self::Server(served) => {
+                let own = served.connection_tools().into_iter().map(Shown::Own);
+                own.chain(served.tools(app).into_iter().map(|(_, tool)| Shown::App(tool))).collect()
+            }
+        };
+        let slugs: Vec<&str> = all.iter().map(Shown::slug).collect();
+        let page = tools::page(&slugs, cursor)?;
+        let shown = all.get(page.range).unwrap_or_default();
+        Some((shown.iter().map(Shown::tool).collect(), page.next))
     }
 
     /// Executes a tool.
@@ -95,9 +120,10 @@ impl Door {
     ) -> Result<ExecuteOutcome> {
         match self {
             Self::Session(project, session) => {
-                let call = session::execute::Call { slug, arguments, account: None };
+                let call = session::execute::Call { slug, arguments, ..Default::default() };
                 session::execute::execute(app, project, session, call).await
             }
+            Self::Server(served) => served.call(app, &slug, arguments).await,
         }
     }
 }

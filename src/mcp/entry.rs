@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, Full};
 use rmcp::model::{ErrorCode, ProtocolVersion};
@@ -13,7 +13,7 @@ use rmcp::transport::streamable_http_server::session::never::NeverSessionManager
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::{Value, json};
 
-use super::auth::{self, Admitted};
+use super::auth::Visitor;
 use super::body::{self, Message};
 use super::door::Door;
 use super::gate::{self, Gate};
@@ -24,6 +24,7 @@ use crate::app::AppState;
 use crate::caller;
 use crate::domain::id::SessionId;
 use crate::error::wire::current_request_id;
+use crate::mcp_server::{self, Address};
 
 const VERSION: &str = "mcp-protocol-version";
 /// Longest text of an error of the library's.
@@ -41,6 +42,7 @@ pub(super) struct Mcp {
 /// Which endpoint.
 enum Target {
     Session(SessionId),
+    Server(String),
 }
 
 /// Forms of answers that a client takes.
@@ -57,6 +59,15 @@ pub(super) async fn session(
     request: Request,
 ) -> Response {
     mcp.answer(Target::Session(SessionId::from(id)), request).await
+}
+
+/// An MCP server's endpoint.
+pub(super) async fn server(
+    State(mcp): State<Mcp>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
+    mcp.answer(Target::Server(id), request).await
 }
 
 impl Mcp {
@@ -89,26 +100,50 @@ impl Mcp {
     }
 
     async fn admitted(&self, target: Target, request: Request) -> Response {
-        let (mut response, usage) = match auth::admit(&self.app, request.headers()).await {
-            Err((refusal, usage)) => (refusal.into_response(), usage),
-            Ok(Admitted { project, usage }) => {
-                let door = match target {
-                    Target::Session(id) => {
-                        let found = crate::session::find(&self.app, &project.id, &id).await;
-                        found.map(|session| Door::Session(project, session))
-                    }
-                };
-                let answer = match door {
-                    Ok(door) => self.through(door, request).await,
-                    Err(error) => Err(error.into()),
-                };
-                (answer.unwrap_or_else(IntoResponse::into_response), usage)
-            }
+        let path = plain(request.uri().path()).to_owned();
+        let mut visitor = match Visitor::of(&self.app, request.headers(), &path).await {
+            Ok(visitor) => visitor,
+            Err(refusal) => return refusal.into_response(),
         };
-        if let Some(usage) = usage {
+        let answer = match self.open(target, &mut visitor, request.uri()).await {
+            Ok(door) => self.through(door, request).await,
+            Err(refusal) => Err(refusal),
+        };
+        let mut response = answer.unwrap_or_else(IntoResponse::into_response);
+        if let Some(usage) = visitor.usage {
             caller::add_headers(&mut response, usage);
         }
         response
+    }
+
+    /// Finds what the endpoint is, if the visitor may come in.
+    async fn open(
+        &self,
+        target: Target,
+        visitor: &mut Visitor<'_>,
+        uri: &Uri,
+    ) -> Result<Door, Refusal> {
+        if let Some(project) = visitor.project().cloned() {
+            visitor.count(&project)?;
+        }
+        match target {
+            Target::Session(id) => {
+                let project = visitor.needed().map_err(|error| visitor.refused(error))?.clone();
+                let session = crate::session::find(&self.app, &project.id, &id).await?;
+                Ok(Door::Session(project, session))
+            }
+            Target::Server(id) => {
+                let address = address(uri.query().unwrap_or_default());
+                let project = visitor.project().map(Arc::as_ref);
+                let served = mcp_server::open(&self.app, &id, project, &address).await;
+                let served = served.map_err(|error| visitor.refused(error))?;
+                // Without a key, the request is the server's project's.
+                if visitor.project().is_none() {
+                    visitor.count(&served.project)?;
+                }
+                Ok(Door::Server(Arc::new(served)))
+            }
+        }
     }
 
     async fn through(&self, door: Door, request: Request) -> Result<Response, Refusal> {
@@ -200,6 +235,28 @@ impl Mcp {
         }
         Ok(response)
     }
+}
+
+/// For whom a server's URL opens it.
+fn address(query: &str) -> Address {
+    let mut address = Address::default();
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match name.as_ref() {
+            "user_id" => address.user_id = Some(value.into_owned()),
+            "connected_account_id" => address.connected_account_id = Some(value.into_owned()),
+            "include_composio_helper_actions" => {
+                address.helper_actions = Some(matches!(value.as_ref(), "true" | "1"));
+            }
+            _ => {}
+        }
+    }
+    address
+}
+
+/// A path that can stand in a header between quotes.
+fn plain(path: &str) -> &str {
+    let plain = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-_.~".contains(&b));
+    if plain { path } else { "" }
 }
 
 fn not_allowed() -> Refusal {

@@ -41,5 +41,7 @@ pub fn router(app: &AppState) -> Router<AppState> {
     Router::new()
         .route("/tool_router/{session_id}/mcp", any(entry::session))
         .route("/tool_router/v3/{session_id}/mcp", any(entry::session))
+        .route("/v3/mcp/{server_id}", any(entry::server))
+        .route("/v3/mcp/{server_id}/mcp", any(entry::server))
         .with_state(mcp)
 }

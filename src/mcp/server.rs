@@ -59,7 +59,7 @@ pub(super) struct Server(pub(super) Arc<Visit>);
 pub(super) fn info(app: &AppState, door: &Door) -> ServerConfig {
     let tools = ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build();
     let mut itself = Implementation::new("patchbay", env!("CARGO_PKG_VERSION"));
-    itself.title = Some("Patchbay".to_owned());
+    itself.title = Some(door.title().to_owned());
     itself.website_url = Some(app.config.public_url.clone());
     let mut info = ServerConfig::new(tools).with_server_info(itself);
     info.protocol_version = ProtocolVersion::V_2025_11_25;

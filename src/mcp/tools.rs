@@ -8,8 +8,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rmcp::model::{CallToolResult, ContentBlock, Tool, ToolAnnotations};
 use serde_json::{Map, Value, json};
 
+use crate::catalog;
 use crate::error::Error;
 use crate::execute::ExecuteOutcome;
+use crate::session::meta::Spec;
 use crate::session::tools::Listed;
 
 /// Tools on one page. Many clients never ask for a second one, so it is large.
@@ -43,22 +45,49 @@ pub(super) fn page(slugs: &[&str], cursor: Option<&str>) -> Option<Page> {
     Some(Page { range: start..end, next })
 }
 
-/// A tool of a session.
-pub(super) fn listed(tool: &Listed<'_>) -> Tool {
-    match tool {
-        Listed::Meta(meta) => {
-            let spec = meta.spec();
-            let text = Text { slug: spec.slug, name: spec.name, description: spec.description };
-            shown(text, &spec.input, &envelope(&spec.output), spec.tags)
+/// A tool that is listed.
+#[derive(Clone, Copy)]
+pub(super) enum Shown<'a> {
+    /// One of the server's own.
+    Own(&'static Spec),
+    /// One of the catalogue.
+    App(&'a catalog::Tool),
+}
+
+impl<'a> From<Listed<'a>> for Shown<'a> {
+    fn from(listed: Listed<'a>) -> Self {
+        match listed {
+            Listed::Meta(meta) => Self::Own(meta.spec()),
+            Listed::App(_, tool) => Self::App(tool),
         }
-        Listed::App(_, tool) => {
-            let text = Text {
-                slug: tool.slug(),
-                name: &tool.def.name,
-                description: tool.def.description.trim(),
-            };
-            let tags: Vec<&str> = tool.tags.iter().map(String::as_str).collect();
-            shown(text, &tool.input_schema, &tool.output_schema, &tags)
+    }
+}
+
+impl Shown<'_> {
+    /// Its slug.
+    pub(super) fn slug(&self) -> &str {
+        match self {
+            Self::Own(spec) => spec.slug,
+            Self::App(tool) => tool.slug(),
+        }
+    }
+
+    /// In the protocol's words.
+    pub(super) fn tool(&self) -> Tool {
+        match self {
+            Self::Own(spec) => {
+                let text = Text { slug: spec.slug, name: spec.name, description: spec.description };
+                shown(text, &spec.input, &envelope(&spec.output), spec.tags)
+            }
+            Self::App(tool) => {
+                let text = Text {
+                    slug: tool.slug(),
+                    name: &tool.def.name,
+                    description: tool.def.description.trim(),
+                };
+                let tags: Vec<&str> = tool.tags.iter().map(String::as_str).collect();
+                shown(text, &tool.input_schema, &tool.output_schema, &tags)
+            }
         }
     }
 }

@@ -3,14 +3,18 @@
 //! | module | knows |
 //! |---|---|
 //! | `config` | what a configuration must be |
+//! | `custom` | tools that the caller's own process runs |
 //! | `tools` | what a session lists |
 //! | `account` | with which account a tool is executed |
 //! | `execute` | the one door to tools: meta tools and those of the catalogue |
+//! | `memory` | what an agent noted |
 //! | `meta` | the meta tools, one file each |
 
 pub mod account;
 pub mod config;
+pub mod custom;
 pub mod execute;
+pub mod memory;
 pub mod meta;
 pub mod tools;
 

@@ -4,6 +4,7 @@ mod bad_input;
 mod cancel;
 mod changes;
 mod gate;
+mod server;
 mod session;
 mod slow;
 

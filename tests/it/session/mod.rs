@@ -1,3 +1,4 @@
 //! Sessions of agents.
 
 mod lifecycle;
+mod memory;

@@ -6,12 +6,18 @@
 //! | `tools` | what a session lists |
 //! | `account` | with which account a tool is executed |
 //! | `execute` | the one door to tools: meta tools and those of the catalogue |
+//! | `link` | connecting accounts |
+//! | `preview` | what a large result is cut to |
+//! | `proxy` | requests of the caller's own |
 //! | `meta` | the meta tools, one file each |
 
 pub mod account;
 pub mod config;
 pub mod execute;
+pub mod link;
 pub mod meta;
+mod preview;
+pub mod proxy;
 pub mod tools;
 
 use std::sync::Arc;

@@ -4,6 +4,9 @@
 //! any tool, under the toolkit `composio`.
 
 mod get_tool_schemas;
+mod manage_connections;
+mod multi_execute;
+mod wait_for_connections;
 
 use std::sync::Arc;
 
@@ -38,6 +41,12 @@ pub struct Spec {
 pub enum Meta {
     /// `COMPOSIO_GET_TOOL_SCHEMAS`
     GetToolSchemas,
+    /// `COMPOSIO_MANAGE_CONNECTIONS`
+    ManageConnections,
+    /// `COMPOSIO_WAIT_FOR_CONNECTIONS`
+    WaitForConnections,
+    /// `COMPOSIO_MULTI_EXECUTE_TOOL`
+    MultiExecute,
 }
 
 /// Whom a meta tool works for.
@@ -56,7 +65,12 @@ pub type Answer = (Map<String, Value>, Option<String>);
 
 impl Meta {
     /// All of them, in the order of lists.
-    pub const ALL: &'static [Self] = &[Self::GetToolSchemas];
+    pub const ALL: &'static [Self] = &[
+        Self::GetToolSchemas,
+        Self::ManageConnections,
+        Self::WaitForConnections,
+        Self::MultiExecute,
+    ];
 
     /// The meta tool of a slug.
     pub fn of(slug: &str) -> Option<Self> {
@@ -72,13 +86,23 @@ impl Meta {
     pub fn spec(self) -> &'static Spec {
         match self {
             Self::GetToolSchemas => get_tool_schemas::spec(),
+            Self::ManageConnections => manage_connections::spec(),
+            Self::WaitForConnections => wait_for_connections::spec(),
+            Self::MultiExecute => multi_execute::spec(),
         }
     }
 
     /// Whether the session has it.
     pub fn is_offered(self, session: &Session) -> bool {
+        let config = &session.config;
         match self {
-            Self::GetToolSchemas => session.config.enable_search,
+            Self::GetToolSchemas => config.enable_search,
+            Self::ManageConnections => config.manage_connections.enable,
+            Self::WaitForConnections => {
+                config.manage_connections.enable
+                    && config.manage_connections.enable_wait_for_connections
+            }
+            Self::MultiExecute => config.enable_multi_execute,
         }
     }
 
@@ -106,6 +130,9 @@ impl Meta {
     async fn run(self, context: &Context<'_>, arguments: Map<String, Value>) -> Result<Answer> {
         match self {
             Self::GetToolSchemas => get_tool_schemas::run(context, arguments),
+            Self::ManageConnections => manage_connections::run(context, arguments).await,
+            Self::WaitForConnections => wait_for_connections::run(context, arguments).await,
+            Self::MultiExecute => multi_execute::run(context, arguments).await,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Sessions of agents.
 
 mod input;
+mod link;
+mod proxy;
 mod view;
 
 use axum::extract::{MatchedPath, State};
@@ -36,6 +38,8 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(tools))
         .routes(routes!(execute))
         .routes(routes!(execute_meta))
+        .merge(link::router())
+        .merge(proxy::router())
 }
 
 /// A new session.

@@ -142,6 +142,8 @@ codes! {
     SESSION_ACCOUNT_LIMIT = 2021 "ToolRouter_AccountLimit" BAD_REQUEST None;
     /// The session sends no requests of the caller's own.
     SESSION_PROXY_NOT_ALLOWED = 2022 "ToolRouter_ProxyNotAllowed" FORBIDDEN Some(false);
+    /// The tool is run by the caller's own process.
+    CUSTOM_TOOL_IS_LOCAL = 2006 "ToolRouter_CustomToolIsLocal" BAD_REQUEST None;
     /// Unknown MCP server, or a deleted one.
     MCP_SERVER_NOT_FOUND = 2100 "Mcp_ServerNotFound" NOT_FOUND None;
     /// Unknown execution log.

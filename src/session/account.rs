@@ -215,12 +215,7 @@ pub(super) async fn by_name(
 
 /// The id behind an alias. What can be used is in the cache; only for the rest, which ends in an
 /// error, the database is asked.
-async fn alias(
-    app: &App,
-    session: &Session,
-    slug: &str,
-    name: &str,
-) -> Result<Option<AccountId>> {
+async fn alias(app: &App, session: &Session, slug: &str, name: &str) -> Result<Option<AccountId>> {
     let (project, user) = (&session.project_id, session.user_id.as_str());
     for pin in pins(session, slug) {
         let account = app.cache.account(project, &AccountId::from(pin.as_str())).await?;

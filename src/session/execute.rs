@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::custom::{self, Custom};
 use super::meta::{Context, Meta};
 use super::{account, tools};
 use crate::app::AppState;
@@ -22,6 +23,8 @@ pub struct Call {
     pub arguments: Map<String, Value>,
     /// Id or alias of the account to use; none: as the session's configuration says.
     pub account: Option<String>,
+    /// Tools of the caller's own, for what searches and describes.
+    pub custom: Arc<Custom>,
 }
 
 /// Arguments as models send them: an object, text that holds one, or nothing.
@@ -58,7 +61,7 @@ pub async fn execute(
 ) -> Result<ExecuteOutcome> {
     match Meta::of(&call.slug) {
         Some(meta) => {
-            let context = Context { app, project, session };
+            let context = Context { app, project, session, custom: &call.custom };
             meta.execute(&context, call.arguments).await
         }
         None => catalogue(app, project, session, call).await,
@@ -75,6 +78,9 @@ pub async fn catalogue(
     session: &Session,
     call: Call,
 ) -> Result<ExecuteOutcome> {
+    if custom::is_local(&call.slug) {
+        return Err(custom::refusal(&call.slug));
+    }
     let Some((toolkit, tool)) = app.catalog.tool(&call.slug) else {
         return Err(Error::not_found(codes::TOOL_NOT_FOUND, "Tool", &call.slug)
             .fix("Find tools with COMPOSIO_SEARCH_TOOLS and use their slugs as they are"));

@@ -52,12 +52,7 @@ pub fn allowed<'a>(app: &'a App, session: &Session, slug: &str) -> Result<&'a To
 ///
 /// # Errors
 /// As [`allowed`]; when there is nothing to connect, or nothing to connect with.
-pub async fn link(
-    app: &App,
-    project: &Project,
-    session: &Session,
-    wish: Wish,
-) -> Result<Started> {
+pub async fn link(app: &App, project: &Project, session: &Session, wish: Wish) -> Result<Started> {
     let toolkit = allowed(app, session, &wish.toolkit)?;
     let slug = toolkit.file.slug.as_str();
     if needs_none(toolkit) {
@@ -129,7 +124,10 @@ async fn limit(app: &App, project: &Project, session: &Session, slug: &str) -> R
     }
     Err(Error::new(
         codes::SESSION_ACCOUNT_LIMIT,
-        format!("The user has {} accounts of {slug} already, and the session allows {most}", usable.len()),
+        format!(
+            "The user has {} accounts of {slug} already, and the session allows {most}",
+            usable.len()
+        ),
     )
     .fix("Use or remove one of them, or raise multi_account.max_accounts_per_toolkit (2 to 10)"))
 }

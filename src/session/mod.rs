@@ -3,6 +3,7 @@
 //! | module | knows |
 //! |---|---|
 //! | `config` | what a configuration must be |
+//! | `custom` | tools that the caller's own process runs |
 //! | `tools` | what a session lists |
 //! | `account` | with which account a tool is executed |
 //! | `execute` | the one door to tools: meta tools and those of the catalogue |
@@ -13,6 +14,7 @@
 
 pub mod account;
 pub mod config;
+pub mod custom;
 pub mod execute;
 pub mod link;
 pub mod meta;

@@ -104,7 +104,10 @@ fn shorten(value: &Value, keep: Keep) -> Value {
             }
             if fields.len() > keep.keys {
                 let more = fields.len() - keep.keys;
-                less.insert("…".to_owned(), format!("{more} more of {} fields", fields.len()).into());
+                less.insert(
+                    "…".to_owned(),
+                    format!("{more} more of {} fields", fields.len()).into(),
+                );
             }
             less.into()
         }

@@ -43,8 +43,7 @@ pub async fn target(
                 let pins = super::account::pins(session, &found.toolkit_slug);
                 found.user_id == session.user_id || pins.iter().any(|pin| pin == id)
             });
-            let unknown =
-                || Error::not_found(codes::ACCOUNT_NOT_FOUND, "Connected account", id);
+            let unknown = || Error::not_found(codes::ACCOUNT_NOT_FOUND, "Connected account", id);
             found.ok_or_else(unknown)?.toolkit_slug.clone()
         }
         (None, None, None) => {

@@ -229,7 +229,7 @@ async fn add(
     item: Item,
     reinitiate: bool,
 ) -> Result<Value> {
-    let Context { app, project, session } = *context;
+    let Context { app, project, session, .. } = *context;
     let slug = toolkit.file.slug.as_str();
     if needs_none(toolkit) {
         return Ok(json!({
@@ -243,9 +243,9 @@ async fn add(
     let mut accounts = accounts(context, toolkit).await?;
     let ready = match &alias {
         // Asked for by name: another account is no answer.
-        Some(alias) => accounts.iter().position(|account| {
-            account.alias.as_ref() == Some(alias) && works(account)
-        }),
+        Some(alias) => accounts
+            .iter()
+            .position(|account| account.alias.as_ref() == Some(alias) && works(account)),
         None => match current(app, project, session, toolkit).await? {
             Some(used) if works(&used) => {
                 let known = accounts.iter().position(|account| account.id == used.id);
@@ -396,7 +396,7 @@ async fn own(
 
 /// The accounts of the toolkit that the session may see, newest first.
 pub(super) async fn accounts(context: &Context<'_>, toolkit: &Toolkit) -> Result<Vec<Account>> {
-    let Context { app, project, session } = *context;
+    let Context { app, project, session, .. } = *context;
     let slug = toolkit.file.slug.as_str();
     let rows =
         db::account::of_user(&app.db, &project.id, &session.user_id, slug, MAX_ACCOUNTS).await?;

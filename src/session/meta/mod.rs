@@ -13,6 +13,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::TOOLKIT;
+use super::custom::Custom;
 use crate::app::AppState;
 use crate::domain::connection::Project;
 use crate::domain::session::Session;
@@ -58,6 +59,8 @@ pub struct Context<'a> {
     pub project: &'a Arc<Project>,
     /// The session.
     pub session: &'a Arc<Session>,
+    /// Tools of the caller's own, which it can find and describe but not execute.
+    pub custom: &'a Custom,
 }
 
 /// What a meta tool gives: its data, and why it failed when it did.

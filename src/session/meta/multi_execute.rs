@@ -227,18 +227,11 @@ async fn one(context: &Context<'_>, item: Value) -> Done {
             return Err(Error::new(codes::SESSION_TOOL_NOT_ALLOWED, problem)
                 .fix("Call it as a tool of its own"));
         }
-        if item.tool_slug.starts_with("LOCAL_") {
-            let problem = format!(
-                "{} is a tool of your application, which its SDK executes in its own process",
-                item.tool_slug
-            );
-            return Err(Error::new(codes::SESSION_TOOL_NOT_ALLOWED, problem)
-                .fix("Call it through the SDK's session, which has the tool"));
-        }
         let call = Call {
             slug: item.tool_slug,
             arguments: arguments_of(item.arguments)?,
             account: item.account.filter(|account| !account.is_empty()),
+            ..Call::default()
         };
         catalogue(context.app, context.project, context.session, call).await
     });

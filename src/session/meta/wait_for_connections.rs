@@ -123,8 +123,7 @@ pub(super) async fn run(context: &Context<'_>, arguments: Map<String, Value>) ->
     }
     let config = &context.app.config;
     let cap = config.outbound_timeout + config.request_timeout / 2;
-    let deadline =
-        Instant::now() + Duration::from_secs_f64(seconds.min(MAX_SECONDS)).min(cap);
+    let deadline = Instant::now() + Duration::from_secs_f64(seconds.min(MAX_SECONDS)).min(cap);
     loop {
         // Begun before the look, so that no change falls between the two.
         let change = context.app.cache.bell.next(&context.project.id, &context.session.user_id);
@@ -182,7 +181,7 @@ async fn look(
 }
 
 async fn one(context: &Context<'_>, slug: &str) -> Result<(State, Value)> {
-    let Context { app, project, session } = *context;
+    let Context { app, project, session, .. } = *context;
     let toolkit = allowed(app, session, slug)?;
     if needs_none(toolkit) {
         let reason = "The toolkit needs no connection.";

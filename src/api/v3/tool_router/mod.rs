@@ -23,6 +23,7 @@ use crate::domain::page::Page;
 use crate::domain::session::SessionConfig;
 use crate::error::Result;
 use crate::execute::ExecuteOutcome;
+use crate::session::custom::{Custom, Given};
 use crate::session::execute::{Call, arguments};
 use crate::session::tools::listed;
 use input::ConfigBody;
@@ -157,6 +158,9 @@ struct SessionExecuteBody {
     /// Id or alias of the account to use.
     #[serde(default)]
     account: Option<String>,
+    /// Tools of the caller's own, for what searches and describes; they are not kept.
+    #[serde(default)]
+    experimental: Option<Given>,
 }
 
 /// What an execution came to.
@@ -182,10 +186,12 @@ async fn call(
     body: SessionExecuteBody,
 ) -> Result<Json<SessionExecuteAnswer>> {
     let session = crate::session::find(&app, &key.project.id, &SessionId::from(id)).await?;
+    let custom = Custom::of_request(&app, &session, body.experimental)?;
     let call = Call {
         slug: body.tool_slug,
         arguments: arguments(body.arguments)?,
         account: body.account.filter(|account| !account.is_empty()),
+        custom,
     };
     let worker = app.clone();
     let work = async move {

@@ -54,15 +54,8 @@ async fn proxy(
     let request = body.request;
     let custom = request.custom_toolkit();
     let toolkit = body.toolkit_slug.filter(|slug| !slug.trim().is_empty());
-    let target = target(
-        &app,
-        &key.project,
-        &session,
-        toolkit.as_deref(),
-        request.account(),
-        custom,
-    )
-    .await?;
+    let target =
+        target(&app, &key.project, &session, toolkit.as_deref(), request.account(), custom).await?;
     // Only now: what the session refuses fetches nothing.
     let request = request.prepared(&app).await?;
     let worker = app.clone();

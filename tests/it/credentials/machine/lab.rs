@@ -14,6 +14,9 @@ use super::super::{World, oauth_config};
 use crate::support::app::{serve, test_config};
 use crate::support::client::{TestClient, TestResponse};
 
+/// The page of the project that browsers are sent to, when it wants to verify who came back.
+pub const VERIFIER: &str = "https://app.example.com/verify?tenant=7";
+
 /// A server in a runtime of its own: when that is dropped, every task ends where it happens to
 /// wait, and nothing is cleaned up.
 struct Node {
@@ -221,6 +224,20 @@ impl Lab {
     pub async fn refresh(&self, via: usize, id: &str) -> Option<TestResponse> {
         let path = format!("/api/v3/connected_accounts/{id}/refresh");
         self.try_send(via, Method::POST, &path, Some(json!({}))).await
+    }
+
+    /// Gives the project a verifier, or none.
+    pub async fn verify(&self, on: bool) {
+        let body = json!({"oauth_callback_verifier_url": on.then_some(VERIFIER)});
+        let path = "/api/v3/org/project/config";
+        self.world.client().patch(path, body).await.expect(200);
+    }
+
+    /// The project's verifier says whose browser it was; none when the server crashed meanwhile.
+    pub async fn complete(&self, via: usize, session: &str, user: &str) -> Option<TestResponse> {
+        let body = json!({"session_uri": session, "user_id": user});
+        let path = "/api/v3.1/connected_accounts/complete_auth";
+        self.try_send(via, Method::POST, path, Some(body)).await
     }
 
     /// The browser comes back to one of the servers.

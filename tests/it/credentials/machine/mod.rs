@@ -5,6 +5,7 @@
 mod lab;
 mod model;
 mod run;
+mod slow;
 
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, RngAlgorithm, TestRng, TestRunner};
@@ -40,6 +41,15 @@ pub enum Slow {
     Refresh,
     Execute,
     Callback,
+    /// The project's verifier completes an attempt.
+    Complete,
+}
+
+impl Slow {
+    /// Whether it exchanges a code.
+    pub fn connects(self) -> bool {
+        matches!(self, Self::Callback | Self::Complete)
+    }
 }
 
 /// One step. Numbers choose among what there is, whatever its number.
@@ -49,6 +59,14 @@ pub enum Op {
     Link,
     Submit(usize),
     Callback(usize, Back, Luck),
+    /// The project gets a verifier, or does without.
+    Verify(bool),
+    /// The verifier completes what a browser came back with, for its user or for another one.
+    Complete {
+        session: usize,
+        is_user: bool,
+        luck: Luck,
+    },
     Forged,
     Disable,
     Enable,
@@ -98,7 +116,12 @@ fn luck() -> impl Strategy<Value = Luck> {
 }
 
 fn slow() -> impl Strategy<Value = Slow> {
-    prop_oneof![Just(Slow::Refresh), Just(Slow::Execute), Just(Slow::Callback)]
+    prop_oneof![
+        Just(Slow::Refresh),
+        Just(Slow::Execute),
+        Just(Slow::Callback),
+        Just(Slow::Complete),
+    ]
 }
 
 fn quick() -> impl Strategy<Value = Op> {
@@ -109,12 +132,15 @@ fn quick() -> impl Strategy<Value = Op> {
         1 => Just(Back::Nothing),
     ];
     let code_luck =
-        prop_oneof![9 => Just(Luck::Good), 1 => Just(Luck::Down), 1 => Just(Luck::Lost)];
+        || prop_oneof![9 => Just(Luck::Good), 1 => Just(Luck::Down), 1 => Just(Luck::Lost)];
+    let complete = (any::<usize>(), prop::bool::weighted(0.8), code_luck());
     prop_oneof![
         1 => Just(Op::Initiate),
         1 => Just(Op::Link),
         2 => any::<usize>().prop_map(Op::Submit),
-        6 => (any::<usize>(), back, code_luck).prop_map(|(n, back, luck)| Op::Callback(n, back, luck)),
+        6 => (any::<usize>(), back, code_luck()).prop_map(|(n, back, luck)| Op::Callback(n, back, luck)),
+        2 => any::<bool>().prop_map(Op::Verify),
+        7 => complete.prop_map(|(session, is_user, luck)| Op::Complete { session, is_user, luck }),
         1 => Just(Op::Forged),
         2 => Just(Op::Disable),
         3 => Just(Op::Enable),
@@ -145,14 +171,22 @@ fn step() -> impl Strategy<Value = Step> {
 fn beginning() -> impl Strategy<Value = Vec<Step>> {
     let first = |ops: Vec<Op>| ops.into_iter().map(|op| Step { op, account: 0, via: 0 }).collect();
     let connect = || Op::Callback(0, Back::Code, Luck::Good);
+    // The second attempt's state: the first one's is used up.
+    let connect_again = || Op::Callback(1, Back::Code, Luck::Good);
+    let works = || vec![connect(), Op::Patch { refreshes: false }, Op::Refresh(Luck::Good)];
+    let over = || vec![connect(), Op::Refresh(Luck::Refused), Op::Refresh(Luck::Good)];
     prop_oneof![
         Just(Vec::new()),
         Just(first(vec![connect()])),
         Just(first(vec![connect(), Op::TokenEnds])),
         // It works, and the person was sent to consent again.
-        Just(first(vec![connect(), Op::Patch { refreshes: false }, Op::Refresh(Luck::Good)])),
+        Just(first(works())),
         // It is over, and the person was sent to consent again.
-        Just(first(vec![connect(), Op::Refresh(Luck::Refused), Op::Refresh(Luck::Good)])),
+        Just(first(over())),
+        // The person came back, and the project's verifier has not decided yet.
+        Just(first(vec![Op::Verify(true), connect()])),
+        Just(first([over(), vec![Op::Verify(true), connect_again()]].concat())),
+        Just(first([works(), vec![Op::Verify(true), connect_again()]].concat())),
     ]
 }
 

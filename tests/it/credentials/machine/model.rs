@@ -2,6 +2,8 @@
 
 use url::Url;
 
+use super::Slow;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     Initiated,
@@ -66,6 +68,15 @@ pub struct Link {
     pub alive: bool,
 }
 
+/// A provider's answer that waits for the project's verifier.
+#[derive(Clone, Debug)]
+pub struct Session {
+    pub uri: String,
+    /// Whether the provider will take its code.
+    pub is_good: bool,
+    pub alive: bool,
+}
+
 /// The tokens that an account has.
 #[derive(Clone, Debug)]
 pub struct Tokens {
@@ -94,6 +105,7 @@ pub struct Model {
     pub disabled: bool,
     pub attempts: Vec<Attempt>,
     pub links: Vec<Link>,
+    pub sessions: Vec<Session>,
     pub tokens: Option<Tokens>,
     /// Times that a working account was lost.
     pub lapses: usize,
@@ -107,6 +119,7 @@ impl Model {
             disabled: false,
             attempts: Vec::new(),
             links: Vec::new(),
+            sessions: Vec::new(),
             tokens: None,
             lapses: 0,
         }
@@ -128,10 +141,20 @@ impl Model {
         }
     }
 
-    /// No browser can finish anything any more.
+    /// No browser can finish anything any more, and no verifier.
     pub fn attempts_end(&mut self) {
         self.attempts.iter_mut().for_each(|a| a.alive = false);
         self.links.iter_mut().for_each(|l| l.alive = false);
+        self.sessions.iter_mut().for_each(|s| s.alive = false);
+    }
+
+    /// What something slow finishes works once.
+    pub fn used_up(&mut self, slow: Slow, which: Option<usize>) {
+        match (slow, which) {
+            (Slow::Callback, Some(which)) => self.attempts[which].alive = false,
+            (Slow::Complete, Some(which)) => self.sessions[which].alive = false,
+            _ => {}
+        }
     }
 
     /// New tokens: the account works, unless it is switched off.
@@ -140,9 +163,8 @@ impl Model {
         self.go(if self.disabled { Inactive } else { Active });
     }
 
-    /// A browser came back with an error.
-    pub fn attempt_fails(&mut self, which: usize) {
-        self.attempts[which].alive = false;
+    /// A browser came back with an error, or its code was not taken.
+    pub fn attempt_fails(&mut self) {
         if self.status == Initiated {
             self.go(Failed);
             self.attempts_end();

@@ -3,18 +3,20 @@
 use axum::http::Method;
 use serde_json::json;
 
-use super::super::provider::{Fault, Point};
+use super::super::provider::Fault;
 use super::super::{state_of, usable};
-use super::lab::Lab;
-use super::model::{Attempt, Link, Model, Status, Tokens};
-use super::{Back, Luck, Op, Slow, Step};
+use super::lab::{Lab, VERIFIER};
+use super::model::{Attempt, Link, Model, Session, Status, Tokens};
+use super::{Back, Luck, Op, Step};
 use crate::support::client::TestResponse;
 
-struct Case<'a> {
-    lab: &'a Lab,
+pub struct Case<'a> {
+    pub lab: &'a Lab,
     config: String,
-    window: bool,
-    accounts: Vec<Model>,
+    pub window: bool,
+    /// Whether the project has a verifier.
+    pub verifies: bool,
+    pub accounts: Vec<Model>,
 }
 
 /// Runs a sequence.
@@ -23,7 +25,9 @@ pub async fn case(lab: &Lab, window: bool, steps: &[Step]) {
     let reuse =
         if window { std::time::Duration::from_secs(3600) } else { std::time::Duration::ZERO };
     lab.provider().book().rules.reuse_window = reuse;
-    let mut case = Case { lab, config: lab.config().await, window, accounts: Vec::new() };
+    lab.verify(false).await;
+    let config = lab.config().await;
+    let mut case = Case { lab, config, window, verifies: false, accounts: Vec::new() };
     case.initiate(0).await;
     case.check(&"the beginning").await;
     for step in steps {
@@ -46,7 +50,7 @@ fn fault(luck: Luck) -> Option<Fault> {
 
 /// What a call may answer: nothing of it is ever the server's own failure.
 #[track_caller]
-fn decent(answer: &TestResponse) {
+pub fn decent(answer: &TestResponse) {
     let fine = answer.status < 500 || answer.status == 503;
     assert!(fine, "{} {}", answer.status, answer.text);
 }
@@ -83,7 +87,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    async fn quick(&mut self, at: usize, via: usize, op: &Op) {
+    pub async fn quick(&mut self, at: usize, via: usize, op: &Op) {
         let lab = self.lab;
         match *op {
             Op::Initiate if self.accounts.len() < 2 => self.initiate(via).await,
@@ -91,6 +95,13 @@ impl<'a> Case<'a> {
             Op::Initiate | Op::Link => {}
             Op::Submit(n) => self.submit(at, via, n).await,
             Op::Callback(n, back, luck) => self.callback(at, via, n, back, luck).await,
+            Op::Verify(on) => {
+                lab.verify(on).await;
+                self.verifies = on;
+            }
+            Op::Complete { session, is_user, luck } => {
+                self.complete(at, via, session, is_user, luck).await;
+            }
             Op::Forged => {
                 let forged = format!("st_{}_{}", "A".repeat(12), "b".repeat(32));
                 let pairs = [("state", forged.as_str()), ("code", "code-1")];
@@ -203,7 +214,7 @@ impl<'a> Case<'a> {
     }
 
     /// The parameters of a browser that comes back.
-    fn pairs(&self, at: usize, which: usize, back: Back) -> Vec<(&'static str, String)> {
+    pub fn pairs(&self, at: usize, which: usize, back: Back) -> Vec<(&'static str, String)> {
         let url = &self.accounts[at].attempts[which].url;
         let mut pairs = vec![("state", state_of(url))];
         match back {
@@ -222,18 +233,59 @@ impl<'a> Case<'a> {
         let which = n % self.accounts[at].attempts.len();
         let pairs = self.pairs(at, which, back);
         let pairs: Vec<(&str, &str)> = pairs.iter().map(|(k, v)| (*k, v.as_str())).collect();
-        if let Some(fault) = fault(luck) {
+        let defers = self.verifies && matches!(back, Back::Code | Back::WrongCode);
+        if let Some(fault) = fault(luck).filter(|_| !defers) {
             self.lab.provider().next_exchange(fault);
         }
         let answer = self.lab.callback(via, &pairs).await.unwrap();
         let model = &mut self.accounts[at];
         if !model.attempts[which].alive {
             assert!((400..500).contains(&answer.status), "{} {}", answer.status, answer.text);
+            return;
+        }
+        model.attempts[which].alive = false;
+        if defers {
+            // The project's own page decides: nothing else happens.
+            assert_eq!(answer.status, 303, "{}", answer.text);
+            let to: url::Url = answer.headers["location"].to_str().unwrap().parse().unwrap();
+            assert!(to.as_str().starts_with(VERIFIER) && !to.as_str().contains("code-"), "{to}");
+            let uri = to.query_pairs().find(|(n, _)| n == "session_uri").unwrap().1.into_owned();
+            model.sessions.push(Session { uri, is_good: back == Back::Code, alive: true });
         } else if back == Back::Code && luck == Luck::Good {
             model.works(Tokens::new(self.lab.provider().book().grants() - 1, true));
             model.attempts_end();
         } else {
-            model.attempt_fails(which);
+            model.attempt_fails();
+        }
+    }
+
+    /// The project's verifier says whose browser it was.
+    async fn complete(&mut self, at: usize, via: usize, n: usize, is_user: bool, luck: Luck) {
+        if self.accounts[at].sessions.is_empty() {
+            return;
+        }
+        let which = n % self.accounts[at].sessions.len();
+        let session = self.accounts[at].sessions[which].clone();
+        let asks = session.alive && is_user;
+        if let Some(fault) = fault(luck).filter(|_| asks) {
+            self.lab.provider().next_exchange(fault);
+        }
+        let user = if is_user { "u" } else { "somebody else" };
+        let answer = self.lab.complete(via, &session.uri, user).await.unwrap();
+        let model = &mut self.accounts[at];
+        if !asks {
+            // Somebody else does not even use it up.
+            assert_eq!(answer.status, 404, "{}", answer.text);
+            return;
+        }
+        model.sessions[which].alive = false;
+        if session.is_good && luck == Luck::Good {
+            assert_eq!(answer.expect(200)["connected_account_id"], model.id);
+            model.works(Tokens::new(self.lab.provider().book().grants() - 1, true));
+            model.attempts_end();
+        } else {
+            assert_eq!(answer.status, 400, "{}", answer.text);
+            model.attempt_fails();
         }
     }
 
@@ -339,175 +391,6 @@ impl<'a> Case<'a> {
         let works = now.status == Status::Active
             && tokens.is_some_and(|t| !t.ended && !t.refused && !t.dead);
         assert_eq!(usable(&answer), works, "{} {}", answer.status, answer.text);
-    }
-
-    /// Whether something slow would ask the provider, and how it begins.
-    fn would_ask(&self, at: usize, slow: Slow) -> bool {
-        let model = &self.accounts[at];
-        match slow {
-            Slow::Refresh => model.refreshable(),
-            Slow::Execute => model.asks() && model.tokens.as_ref().is_some_and(|t| t.ended),
-            Slow::Callback => model.attempts.iter().any(|a| a.alive),
-        }
-    }
-
-    /// Begins something slow in the background.
-    fn begin(
-        &self,
-        at: usize,
-        via: usize,
-        slow: Slow,
-    ) -> impl Future<Output = Option<TestResponse>> + use<'a> {
-        let model = &self.accounts[at];
-        let which = model.attempts.iter().position(|a| a.alive);
-        let pairs = match slow {
-            Slow::Callback => self.pairs(at, which.expect("an attempt"), Back::Code),
-            _ => Vec::new(),
-        };
-        let (lab, id) = (self.lab, model.id.clone());
-        lab.look_again();
-        async move {
-            match slow {
-                Slow::Refresh => lab.refresh(via, &id).await,
-                Slow::Execute => lab.execute(via, &id).await,
-                Slow::Callback => {
-                    let pairs: Vec<_> = pairs.iter().map(|(k, v)| (*k, v.as_str())).collect();
-                    lab.callback(via, &pairs).await
-                }
-            }
-        }
-    }
-
-    async fn race(&mut self, at: usize, via: usize, slow: Slow, luck: Luck, then: &Op) {
-        // What would ask the provider too, or wait for the first, is not a race of two.
-        let waits = match then {
-            Op::Refresh(_) => self.accounts[at].refreshable(),
-            Op::Execute(_) => self.accounts[at].asks(),
-            Op::Callback(..) => slow == Slow::Callback,
-            _ => false,
-        };
-        if waits || !self.would_ask(at, slow) {
-            return self.quick(at, via, then).await;
-        }
-        let provider = self.lab.provider().clone();
-        provider.close_gate();
-        let held = match luck {
-            Luck::Refused => {
-                Fault::HeldThen(Box::new(Fault::json(400, &json!({"error": "invalid_grant"}))))
-            }
-            _ => Fault::Held,
-        };
-        if slow == Slow::Callback {
-            provider.next_exchange(held)
-        } else {
-            provider.next([held])
-        }
-        let before = self.accounts[at].clone();
-        let which = before.attempts.iter().position(|a| a.alive);
-        let first = self.begin(at, via, slow);
-        let lab = self.lab;
-        let second = async {
-            provider.holds(1).await;
-            if slow == Slow::Callback {
-                // Its state is used up, and so it is out of the race.
-                self.accounts[at].attempts[which.unwrap()].alive = false;
-            }
-            self.quick(at, via + 1, then).await;
-            lab.look_again();
-            provider.open_gate();
-        };
-        let (answer, ()) = tokio::join!(first, second);
-        decent(&answer.expect("no server crashed"));
-        lab.look_again();
-        let refused = luck == Luck::Refused;
-        match slow {
-            Slow::Callback => self.callback_lands(at, &before, refused, which.unwrap()).await,
-            _ => self.refresh_lands(at, &before, refused),
-        }
-    }
-
-    /// A refresh that was held comes to its end.
-    fn refresh_lands(&mut self, at: usize, before: &Model, refused: bool) {
-        let model = &mut self.accounts[at];
-        let (Some(was), Some(tokens)) = (&before.tokens, &mut model.tokens) else { return };
-        // Whoever brought other tokens meanwhile wins, and so does whoever deleted.
-        if tokens.grant != was.grant || model.status == Status::Deleted {
-            return;
-        }
-        if refused || tokens.dead || tokens.spent {
-            tokens.dead |= !refused;
-            if model.status == Status::Active {
-                model.go(Status::Expired);
-            }
-            return;
-        }
-        if matches!(model.status, Status::Active | Status::Inactive) {
-            (tokens.ended, tokens.refused) = (false, false);
-        }
-    }
-
-    /// A callback that was held comes to its end.
-    async fn callback_lands(&mut self, at: usize, before: &Model, refused: bool, which: usize) {
-        let _ = before;
-        let grant = self.lab.provider().book().grants() - 1;
-        let model = &mut self.accounts[at];
-        match (model.status, refused) {
-            (Status::Deleted | Status::Revoked, _) => {}
-            (_, true) => model.attempt_fails(which),
-            (_, false) => {
-                model.works(Tokens::new(grant, true));
-                model.attempts_end();
-            }
-        }
-    }
-
-    async fn crash(&mut self, at: usize, via: usize, slow: Slow, point: Point) {
-        let lab = self.lab;
-        if !self.would_ask(at, slow) {
-            return lab.replace(via).await;
-        }
-        let which = self.accounts[at].attempts.iter().position(|a| a.alive);
-        lab.crash_at(via, point);
-        let answer = self.begin(at, via, slow).await;
-        lab.provider().calm();
-        lab.replace(via).await;
-        lab.time_passes().await;
-        // A commit that was on its way arrives.
-        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
-        lab.look_again();
-        drop(answer);
-        let now = lab.opened(&self.accounts[at].id).await.expect("a crash deletes nothing");
-        let book = lab.provider().book();
-        // By the refresh token: the provider may have forgotten the access token before.
-        let token = now.state.text("refresh_token").map(str::to_owned);
-        let grant = token.as_deref().and_then(|t| book.grant_of(t));
-        let model = &mut self.accounts[at];
-        if slow == Slow::Callback {
-            model.attempts[which.unwrap()].alive = false;
-            let had = model.tokens.as_ref().map(|t| t.grant);
-            // Everything was stored, or nothing.
-            if grant != had {
-                model.works(Tokens::new(grant.unwrap(), true));
-                model.attempts_end();
-            }
-            return;
-        }
-        let tokens = model.tokens.as_mut().unwrap();
-        assert_eq!(grant, Some(tokens.grant));
-        let refresh = now.state.text("refresh_token").unwrap();
-        if book.why_over(tokens.grant).is_some() {
-            // Refused; whether that was stored before the end, is up to the moment.
-            assert!(tokens.dead || tokens.spent, "{now:?}");
-            tokens.dead = true;
-            if now.status.as_str() == "EXPIRED" {
-                model.go(Status::Expired);
-            }
-        } else if book.was_used(refresh) {
-            // The answer died with the server.
-            tokens.spent |= !self.window;
-        } else {
-            (tokens.ended, tokens.refused) = (false, false);
-        }
     }
 
     /// Every account is what the model says, and whole in itself.

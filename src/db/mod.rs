@@ -19,10 +19,13 @@ pub mod notify;
 pub mod oauth_client;
 pub mod project;
 pub mod rate_slice;
+pub mod recipe;
 pub mod refresh;
+pub mod revocation;
 pub mod sealed;
 pub mod server_check;
 pub mod session;
+pub mod session_memory;
 
 use std::time::Duration;
 

@@ -97,18 +97,18 @@ fn new(app: &App, toolkit: &Toolkit) -> Result<New> {
         return Ok(of(Some(Client::Managed), Some(kind)));
     }
     let has = |kind| toolkit.scheme(kind).is_some();
-    if has(AuthSchemeKind::NoAuth) {
-        // The server's own choice would be no account at all.
-        let simple = toolkit.file.auth.iter().find(|scheme| {
-            scheme.scheme != AuthSchemeKind::NoAuth
-                && config_fields(scheme).iter().all(|field| !field.required)
-        });
-        return match simple {
-            Some(scheme) => Ok(of(Some(Client::Custom), Some(scheme.scheme))),
-            None => Err(managed_unavailable(&toolkit.file.slug)),
-        };
+    if has(AuthSchemeKind::DcrOauth) {
+        return Ok(of(None, Some(AuthSchemeKind::DcrOauth)));
     }
-    Ok(of(None, None))
+    // Where there is a sign-in in the browser, nobody knows the token that it would give.
+    let by_browser = has(AuthSchemeKind::Oauth2) || has(AuthSchemeKind::Oauth1);
+    let known = toolkit.file.auth.iter().find(|scheme| {
+        scheme.scheme != AuthSchemeKind::NoAuth
+            && !(by_browser && scheme.scheme == AuthSchemeKind::BearerToken)
+            && config_fields(scheme).iter().all(|field| !field.required)
+    });
+    let known = known.ok_or_else(|| managed_unavailable(&toolkit.file.slug))?;
+    Ok(of(Some(Client::Custom), Some(known.scheme)))
 }
 
 /// Refuses one account more than the session allows.

@@ -10,6 +10,7 @@
 //! | `link` | connecting accounts |
 //! | `preview` | what a large result is cut to |
 //! | `proxy` | requests of the caller's own |
+//! | `memory` | what an agent noted |
 //! | `meta` | the meta tools, one file each |
 
 pub mod account;
@@ -17,6 +18,7 @@ pub mod config;
 pub mod custom;
 pub mod execute;
 pub mod link;
+pub mod memory;
 pub mod meta;
 mod preview;
 pub mod proxy;

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{Answer, Context, Meta, Spec, read};
 use crate::error::{Error, Result, codes};
 use crate::session::execute::{Call, arguments as arguments_of, catalogue};
+use crate::session::memory;
 use crate::session::preview::{self, MIN_CHARS};
 
 /// Most tools in one call.
@@ -115,6 +116,8 @@ pub(super) fn spec() -> &'static Spec {
 #[derive(Deserialize)]
 struct Arguments {
     tools: Vec<Value>,
+    #[serde(default)]
+    memory: Value,
 }
 
 /// One tool as it was asked for.
@@ -186,6 +189,7 @@ pub(super) async fn run(context: &Context<'_>, arguments: Map<String, Value>) ->
         )
         .fix(format!("Split the work into calls of at most {MAX_TOOLS} tools")));
     }
+    note(context, arguments.memory).await?;
     // At most twenty futures within this one: when the caller goes away they end with it, and each
     // leaves its log row.
     let work = arguments.tools.into_iter().map(|item| one(context, item));
@@ -202,6 +206,24 @@ pub(super) async fn run(context: &Context<'_>, arguments: Map<String, Value>) ->
     // In the words of the SDKs, which count anew when they add results of their own.
     let error = (failed > 0).then(|| format!("{failed} out of {count} tools failed"));
     Ok((data, error))
+}
+
+/// Notes what the agent wants to know later. Whatever has another form is left out: a mistake in
+/// its notes must not keep the tools from running.
+async fn note(context: &Context<'_>, memory: Value) -> Result<()> {
+    let Value::Object(memory) = memory else { return Ok(()) };
+    let entries = memory.into_iter().take(MAX_TOOLS).map(|(toolkit, noted)| {
+        let noted = match noted {
+            Value::Array(items) => items,
+            one => vec![one],
+        };
+        let texts = noted.into_iter().filter_map(|item| match item {
+            Value::String(text) => Some(text),
+            _ => None,
+        });
+        (toolkit, texts.collect())
+    });
+    memory::add(context.app, context.session, entries.collect()).await
 }
 
 /// Time that one tool may take, however many requests it makes: the answer with the others'

@@ -149,7 +149,7 @@ async fn one_call_reports_connects_and_fails_each_toolkit_for_itself() {
     assert_eq!(answer["error"], "1 out of 1 toolkits failed");
     agent.execute(MANAGE, json!({"toolkits": []})).await.expect_error(400);
     agent.execute(MANAGE, json!({"toolkits": [5]})).await.expect_error(400);
-    let agent = world.agent("ann", json!({"manage_connections": false})).await;
+    let agent = world.agent("ann", json!({"manage_connections": {"enable": false}})).await;
     agent.execute(MANAGE, json!({"toolkits": ["mocs"]})).await.expect_error(403);
     agent.execute(WAIT, json!({"toolkits": ["mocs"]})).await.expect_error(403);
 }

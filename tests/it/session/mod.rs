@@ -3,6 +3,8 @@
 mod account;
 mod connections;
 mod lifecycle;
+mod memory;
 mod multi;
 mod proxy;
+mod recipes;
 mod world;

@@ -89,10 +89,15 @@ async fn a_call_has_one_to_twenty_tools() {
     }
     agent.execute(MULTI, json!({})).await.expect_error(400);
     assert!(world.provider.seen().is_empty());
-    // Everything that models send along.
+    // Everything that models send along, also in a form that nobody asked for.
     let body = json!({"tools": [tool], "thought": "t", "current_step": "S", "session_id": "x",
-        "memory": {}, "sync_response_to_workbench": true, "current_step_metric": "0/1"});
+        "memory": {"mocs": ["Row 1 is the first", 5], "slack": "one", "x": {}}, "sync_response_to_workbench": true, "current_step_metric": "0/1"});
     agent.run(MULTI, body).await;
+    let id = agent.path.rsplit('/').next().unwrap();
+    let app = &world.app.app;
+    let session = patchbay::session::find(app, &world.app.project.id, &id.into()).await.unwrap();
+    let noted = patchbay::session::memory::all(app, &session).await.unwrap();
+    assert_eq!(noted["mocs"], ["Row 1 is the first"]);
     let agent = world.agent("ann", json!({"execute": {"enable_multi_execute": false}})).await;
     agent.execute(MULTI, json!({"tools": [tool]})).await.expect_error(403);
 }

@@ -74,3 +74,24 @@ async fn what_the_session_does_not_allow_is_not_sent() {
     let agent = world.agent("ann", config).await;
     agent.post("proxy_execute", get(json!({"toolkit_slug": "mocs"}))).await.expect(200);
 }
+
+#[tokio::test]
+async fn the_agent_sends_requests_only_where_that_is_switched_on() {
+    const TOOL: &str = "COMPOSIO_PROXY_EXECUTE";
+    let world = World::new().await;
+    world.account("ann", "key-ann", 10, |_| {}).await;
+    let call = json!({"toolkit_slug": "mocs", "method": "GET", "endpoint": "/mirror",
+        "query": {"a": 1}, "headers": {"X-A": "b"}});
+    let agent = world.agent("ann", json!({})).await;
+    agent.execute(TOOL, call.clone()).await.expect_error(403);
+    let agent = world.agent("ann", json!({"proxy_execute": {"enable": true}})).await;
+    let data = agent.run(TOOL, call).await;
+    assert_eq!(
+        (&data["status"], &data["data"]["you_sent"]),
+        (&json!(200), &json!("Bearer key-ann"))
+    );
+    let last = world.provider.last();
+    assert_eq!((last.query.as_str(), last.header("x-a")), ("a=1", Some("b")));
+    let call = json!({"toolkit_slug": "mocs", "method": "TRACE", "endpoint": "/mirror"});
+    agent.execute(TOOL, call).await.expect_error(400);
+}

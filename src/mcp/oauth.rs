@@ -138,7 +138,10 @@ async fn register(State(app): State<AppState>, request: Request) -> Response {
         Ok(body) => body,
         Err(response) => return response,
     };
-    let said: Registration = match serde_json::from_slice(&body) {
+    // By way of an object: serde would take a list for a struct as well.
+    let said = serde_json::from_slice::<serde_json::Map<String, Value>>(&body)
+        .and_then(|object| serde_json::from_value::<Registration>(object.into()));
+    let said = match said {
         Ok(said) => said,
         Err(_) => {
             let text = "the body is not a JSON object with client metadata";

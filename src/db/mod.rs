@@ -23,6 +23,8 @@ pub mod refresh;
 pub mod sealed;
 pub mod server_check;
 pub mod session;
+pub mod session_account;
+pub mod session_config;
 
 use std::time::Duration;
 

@@ -45,9 +45,12 @@ enum Command {
 enum KeysCommand {
     /// Show every key and how many rows it still seals.
     Status {
-        /// Print JSON.
+        /// Print JSON, always of all keys.
         #[arg(long)]
         json: bool,
+        /// List every data key; otherwise the first 20, and their total.
+        #[arg(long)]
+        all: bool,
     },
     /// Seal everything anew while servers serve: with the first master key of the settings if
     /// another is in use, and with a new data key per project. Goes on where it was stopped.
@@ -147,7 +150,7 @@ fn keys(config: Config, command: &KeysCommand) -> anyhow::Result<()> {
     use boot::keys::Action;
     let seconds = std::time::Duration::from_secs;
     let action = match *command {
-        KeysCommand::Status { json } => Action::Status { json },
+        KeysCommand::Status { json, all } => Action::Status { json, all },
         KeysCommand::Rotate { master, data, new_master, wait } => {
             Action::Rotate { master: !data, data: !master, new_master, wait: seconds(wait) }
         }

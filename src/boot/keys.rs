@@ -20,6 +20,9 @@ use crate::vault::{KeySource, Masters, Vault};
 /// Connections of a command.
 const CONNECTIONS: u32 = 3;
 
+/// Data keys that the status shows unless it is asked for all.
+const LINES: usize = 20;
+
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
 pub enum Action {
@@ -27,6 +30,8 @@ pub enum Action {
     Status {
         /// As JSON.
         json: bool,
+        /// Every data key, however many there are.
+        all: bool,
     },
     /// Exchange keys.
     Rotate {
@@ -104,9 +109,11 @@ async fn act(
     let vault = Vault::new(masters, pool);
     match action {
         // Also for an operator who looks for the keys that are missing.
-        Action::Status { json } => {
+        Action::Status { json, all } => {
             let status = status::read(&vault, pool).await?;
-            let text = if json { serde_json::to_string_pretty(&status)? } else { table(&status) };
+            let most = if all { usize::MAX } else { LINES };
+            let text =
+                if json { serde_json::to_string_pretty(&status)? } else { table(&status, most) };
             println!("{}", text.trim_end());
             Ok(())
         }
@@ -206,8 +213,9 @@ fn finish(report: &Report) -> anyhow::Result<()> {
     )
 }
 
-/// The status for a person.
-fn table(status: &Status) -> String {
+/// The status for a person, with at most so many data keys: first the retired ones that something
+/// still needs.
+fn table(status: &Status, most: usize) -> String {
     let mut text = String::new();
     let when = |at: chrono::DateTime<chrono::Utc>| at.format("%Y-%m-%d %H:%M:%S").to_string();
     let mark = |yes: bool, mark: &'static str| if yes { mark } else { "-" };
@@ -235,7 +243,9 @@ fn table(status: &Status) -> String {
         "\nDATA KEYS         project          master    made                 retired              \
                rows"
     );
-    for k in &status.data_keys {
+    let mut data_keys: Vec<_> = status.data_keys.iter().collect();
+    data_keys.sort_by_key(|k| k.retired_at.is_none() || k.rows == 0);
+    for k in data_keys.iter().take(most) {
         let retired = k.retired_at.map_or_else(|| "-".to_owned(), when);
         let columns: Vec<String> =
             k.columns.iter().map(|(column, n)| format!("{column} {n}")).collect();
@@ -250,6 +260,16 @@ fn table(status: &Status) -> String {
             columns.join(", ")
         );
     }
+    let (shown, total) = (data_keys.len().min(most), data_keys.len());
+    if shown < total {
+        let _ = writeln!(text, "and {} more (--all lists them)", total - shown);
+    }
+    let waiting = data_keys.iter().filter(|k| k.retired_at.is_some() && k.rows > 0).count();
+    let _ = writeln!(
+        text,
+        "{total} data keys seal {} rows; {waiting} of them are retired and still needed",
+        data_keys.iter().map(|k| k.rows).sum::<i64>()
+    );
     let _ = writeln!(text, "\nRUNNING SERVERS have the master keys");
     for s in &status.servers {
         let _ = writeln!(text, "{}: {}", s.name, s.master_keys.join(" "));
@@ -264,4 +284,41 @@ fn table(status: &Status) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::now;
+    use crate::vault::status::DataKeyStatus;
+
+    #[test]
+    fn many_projects_are_summed_up_and_what_needs_work_comes_first() {
+        let key = |n: usize| DataKeyStatus {
+            project_id: format!("pr_{n}"),
+            id: format!("key-{n}"),
+            master_key_id: "m".to_owned(),
+            created_at: now(),
+            retired_at: (n >= 28).then(now),
+            rows: if n == 29 { 0 } else { 2 },
+            columns: [("auth_config.credentials", 2)].into(),
+        };
+        let status = Status {
+            master_keys: Vec::new(),
+            link_keys: Vec::new(),
+            data_keys: (0..30).map(key).collect(),
+            unfinished_rotation: None,
+            servers: Vec::new(),
+        };
+        let text = table(&status, 5);
+        let lines: Vec<&str> = text.lines().filter(|l| l.starts_with("key-")).collect();
+        assert_eq!(lines.len(), 5, "{text}");
+        assert!(lines[0].starts_with("key-28") && lines[1].starts_with("key-0"), "{text}");
+        assert!(text.contains("and 25 more (--all lists them)"), "{text}");
+        let total = "30 data keys seal 58 rows; 1 of them are retired and still needed";
+        assert!(text.contains(total), "{text}");
+        let all = table(&status, usize::MAX);
+        assert_eq!(all.lines().filter(|l| l.starts_with("key-")).count(), 30);
+        assert!(!all.contains("--all") && all.contains(total), "{all}");
+    }
 }

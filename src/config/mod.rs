@@ -76,6 +76,8 @@ pub struct Config {
     pub file_ttl: Duration,
     /// `connect_ttl_s`
     pub connect_ttl: Duration,
+    /// `link_max_tries`
+    pub link_max_tries: i32,
     /// `refresh_claim_s`
     pub refresh_claim: Duration,
     /// `on_ambiguous_account`, for projects that do not say.
@@ -84,6 +86,8 @@ pub struct Config {
     pub refresh_concurrency: usize,
     /// `refresh_max_refusals`
     pub refresh_max_refusals: i32,
+    /// `revocation_ttl_s`
+    pub revocation_ttl: Duration,
     /// `event_ttl_s`
     pub event_ttl: Duration,
     /// `llm_base_url`, `llm_api_key`, `llm_model`

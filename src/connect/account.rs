@@ -11,6 +11,7 @@ use super::{fields, revoke, scheme, start, toolkit};
 use crate::app::{App, AppState};
 use crate::catalog::fields::connect_fields;
 use crate::credentials::TOKEN_FIELDS;
+use crate::credentials::revocation::{self, Cause, Clerk};
 use crate::db;
 use crate::db::account::Filter;
 use crate::db::notify::Changed;
@@ -124,9 +125,8 @@ pub(super) async fn commit(
     Ok(())
 }
 
-/// Deletes an account. Unless `revoke` says no, its tokens are then revoked at the provider, as
-/// well as possible; when it says nothing, not those of a grant that another account of the user
-/// still lives on. Returns the name of the job when a revocation was asked for.
+/// Deletes an account. Unless `revoke` says no, its tokens are then revoked at the provider; when
+/// it says nothing, not those of a grant that another account of the user still lives on. Returns the name of the job when a revocation was asked for.
 ///
 /// # Errors
 /// 404 as [`get`].
@@ -142,16 +142,26 @@ pub async fn delete(
         Some(revoke) => revoke,
         None => !revoke::is_shared_grant(app, &account).await?,
     };
+    let job = revocation::new_job();
     let mut tx = app.db.begin().await?;
-    if db::account::delete(&mut *tx, project, id).await?.is_none() {
+    // A refresh may have brought other tokens meanwhile; from here on none does.
+    let row = db::account::lock(&mut *tx, project, id).await?.ok_or_else(|| unknown(id))?;
+    let order = match config.filter(|_| revokes) {
+        Some(config) => {
+            let account = app.vault.open_account(row).await?;
+            Clerk::from(&**app).order(&config, &account, Cause::Delete, &job).await?
+        }
+        None => None,
+    };
+    if db::account::delete(&mut *tx, project, id, !revokes).await?.is_none() {
         return Err(unknown(id));
     }
     db::connect_token::consume_all(&mut *tx, project, id).await?;
+    let given = revocation::give(app, &mut tx, order).await?;
     commit(app, tx, &account).await?;
-    let job = config
-        .filter(|_| revokes)
-        .map(|config| revoke::later(app, config, vec![Account::clone(&account)]));
-    Ok(job.filter(|_| revoke == Some(true)))
+    let worker = app.clone();
+    app.tasks.spawn(async move { given.run(&worker).await });
+    Ok((revoke == Some(true)).then_some(job))
 }
 
 /// What is to change about an account. An absent part stays as it is.

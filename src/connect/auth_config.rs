@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{fields, find_config, revoke, scheme, toolkit};
+use super::{fields, find_config, scheme, toolkit};
 use crate::app::{App, AppState};
 use crate::catalog::Toolkit;
 use crate::catalog::fields::{config_fields, connect_fields};
 use crate::catalog::model::AuthScheme;
 use crate::credentials::managed_unavailable;
+use crate::credentials::revocation::{self, Cause, Clerk};
 use crate::db;
 use crate::db::notify::Changed;
 use crate::domain::connection::{AuthConfig, Project, SecretMap};
@@ -215,7 +216,7 @@ pub async fn set_enabled(
 }
 
 /// Deletes an auth config with all its accounts. Unless `revoke` says no, their tokens are then
-/// revoked at the provider, as well as possible. Returns the name of the job when a revocation was
+/// revoked at the provider. Returns the name of the job when a revocation was
 /// asked for.
 ///
 /// # Errors
@@ -227,14 +228,25 @@ pub async fn delete(
     revoke: Option<bool>,
 ) -> Result<Option<String>> {
     let config = find_config(app, project, id).await?;
-    let rows = db::account::of_config(&app.db, project, id).await?;
+    let revokes = revoke != Some(false);
+    let (job, mut orders) = (revocation::new_job(), Vec::new());
     let mut tx = app.db.begin().await?;
     if !db::auth_config::delete(&mut *tx, project, id).await? {
         return Err(Error::not_found(codes::AUTH_CONFIG_NOT_FOUND, "Auth config", id.as_str()));
     }
     db::oauth_client::delete_by_config(&mut *tx, project, id).await?;
+    let rows = match revokes {
+        true => db::account::lock_by_config(&mut *tx, project, id).await?,
+        false => Vec::new(),
+    };
+    for row in rows {
+        // One that does not open has nothing that could be revoked.
+        let Ok(account) = app.vault.open_account(row).await else { continue };
+        orders.extend(Clerk::from(&**app).order(&config, &account, Cause::Delete, &job).await?);
+    }
+    let given = revocation::give(app, &mut tx, orders).await?;
     let mut gone = Vec::new();
-    for (account, user) in db::account::delete_by_config(&mut *tx, project, id).await? {
+    for (account, user) in db::account::delete_by_config(&mut *tx, project, id, !revokes).await? {
         db::connect_token::consume_all(&mut *tx, project, &account).await?;
         gone.push(Changed::Account { project: project.clone(), id: account, user });
     }
@@ -245,16 +257,9 @@ pub async fn delete(
     for what in gone.iter().chain([&changed(&config)]) {
         app.cache.invalidate(what);
     }
-    if revoke == Some(false) {
-        return Ok(None);
-    }
-    let mut accounts = Vec::with_capacity(rows.len());
-    for row in rows {
-        // One that does not open has nothing that could be revoked.
-        accounts.extend(app.vault.open_account(row).await.ok());
-    }
-    let job = revoke::later(app, config, accounts);
-    Ok(revoke.is_some().then_some(job))
+    let worker = app.clone();
+    app.tasks.spawn(async move { given.run(&worker).await });
+    Ok((revoke == Some(true)).then_some(job))
 }
 
 /// Applies a change and checks the whole.

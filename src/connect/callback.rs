@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::account::{changed, unknown};
 use super::activate::{activate, put_over};
-use super::{callback_url, find_config, ticket, toolkit, verifier};
+use super::{callback_url, find_config, revoke, ticket, toolkit, verifier};
 use crate::app::App;
 use crate::catalog::model::OAuth2;
 use crate::credentials::dcr::{self, Registered};
@@ -300,11 +300,20 @@ async fn succeed(
     config: &AuthConfig,
     next: Account,
 ) -> Result<Finished> {
+    let granted = next.clone();
     let ready = match activate(app, config, next).await? {
         Ok(ready) => ready,
-        Err(denied) => return fail(app, account, &denied.text()).await,
+        Err(denied) => {
+            let failed = fail(app, account, &denied.text()).await;
+            let status = failed.as_ref().ok().map(|finished| finished.account.status);
+            // Where the account works, the tokens may be of the grant that it lives on.
+            if !matches!(status, Some(AccountStatus::Active | AccountStatus::Inactive)) {
+                revoke::late(app, config, &granted).await;
+            }
+            return failed;
+        }
     };
-    let account = change(app, account, |next| {
+    let stored = change(app, account, |next| {
         // What was taken back while the provider was asked is not given again by that.
         if next.status == AccountStatus::Revoked {
             return false;
@@ -312,7 +321,15 @@ async fn succeed(
         put_over(&ready, account, next);
         true
     })
-    .await?;
+    .await;
+    let taken_back = match &stored {
+        Ok(account) => account.status == AccountStatus::Revoked,
+        Err(error) => error.code == codes::ACCOUNT_NOT_FOUND,
+    };
+    if taken_back {
+        revoke::late(app, config, &ready).await;
+    }
+    let account = stored?;
     if account.status == AccountStatus::Revoked {
         return Err(invalid("the connection was revoked meanwhile"));
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::account::{commit, has_run_out};
-use super::activate::activate;
+use super::activate::{Denied, activate};
 use super::callback::Finished;
 use super::{fields, scheme, start, ticket, toolkit};
 use crate::app::App;
@@ -59,10 +59,23 @@ impl Link {
     }
 }
 
+/// The error for a link with which too many wrong credentials were tried: it must not help
+/// anybody to find out which ones are right.
+fn spent() -> Error {
+    Error::new(
+        codes::LINK_SPENT,
+        "Wrong credentials were entered too many times, so this link has been closed",
+    )
+    .fix(
+        "Check your credentials, then go back to the app that sent you here and ask for a new link",
+    )
+}
+
 /// Opens a link.
 ///
 /// # Errors
-/// 404 for one that was never made, 410 for one that was used or is late.
+/// 404 for one that was never made, 410 for one that was used, is late, or was tried with too
+/// many wrong credentials.
 pub async fn open(app: &App, token: &str) -> Result<Link> {
     let unknown = || {
         Error::new(codes::LINK_NOT_FOUND, "This link does not exist")
@@ -77,8 +90,7 @@ pub async fn open(app: &App, token: &str) -> Result<Link> {
     if ticket.is_used
         || !matches!(account.status, AccountStatus::Initiated | AccountStatus::Expired)
     {
-        return Err(Error::new(codes::LINK_USED, "This link has been used already")
-            .fix("If you still need to connect, ask for a new link"));
+        return Err(used());
     }
     if ticket.expires_at <= now()
         || has_run_out(&account)
@@ -86,6 +98,9 @@ pub async fn open(app: &App, token: &str) -> Result<Link> {
     {
         return Err(Error::new(codes::LINK_EXPIRED, "This link has expired")
             .fix("Go back to the app that sent you here and start again"));
+    }
+    if ticket.tries >= app.config.link_max_tries {
+        return Err(spent());
     }
     let config = super::usable_config(app, &account.project_id, &account.auth_config_id).await?;
     let project = db::project::get(&app.db, &account.project_id).await?.ok_or_else(unknown)?;
@@ -122,7 +137,7 @@ pub async fn open(app: &App, token: &str) -> Result<Link> {
 /// Sends the page: `form` holds the person's fields.
 ///
 /// # Errors
-/// As [`open`], for a link that was used meanwhile.
+/// As [`open`], for a link that was used meanwhile, or with its last try.
 pub async fn submit(app: &App, link: &Link, form: &BTreeMap<String, String>) -> Result<Submitted> {
     let scheme = scheme(toolkit(app, &link.account.toolkit_slug)?, link.account.scheme)?;
     // What was given beforehand holds where the person left a field alone.
@@ -141,14 +156,45 @@ pub async fn submit(app: &App, link: &Link, form: &BTreeMap<String, String>) -> 
     };
     let mut next = Account::clone(&link.account);
     next.state = SecretMap(state);
-    let used = || {
-        Error::new(codes::LINK_USED, "This link has been used already")
-            .fix("If you still need to connect, ask for a new link")
+    let (project, most) = (&link.account.project_id, app.config.link_max_tries);
+    // Counted before the provider is asked, so that many at once are not more than one after the
+    // other.
+    let Some(tries) = db::connect_token::count_try(&app.db, project, &link.hash, most).await?
+    else {
+        let is_used = db::connect_token::is_consumed(&app.db, project, &link.hash).await?;
+        return Err(if is_used { used() } else { spent() });
     };
-    if scheme.by_browser() {
+    let outcome = connect(app, link, next, scheme.by_browser()).await;
+    if let Ok(Err(Denied::Refused(_))) = &outcome {
+        if tries >= most {
+            tracing::warn!(
+                account = %link.account.id, %project, tries,
+                "too many wrong credentials were tried with a Connect Link; it is closed"
+            );
+            return Err(spent());
+        }
+    } else {
+        db::connect_token::uncount_try(&app.db, project, &link.hash).await?;
+    }
+    Ok(outcome?.unwrap_or_else(|denied| Submitted::Denied(denied.text())))
+}
+
+fn used() -> Error {
+    Error::new(codes::LINK_USED, "This link has been used already")
+        .fix("If you still need to connect, ask for a new link")
+}
+
+/// Goes on with what the person filled in.
+async fn connect(
+    app: &App,
+    link: &Link,
+    mut next: Account,
+    by_browser: bool,
+) -> Result<std::result::Result<Submitted, Denied>> {
+    if by_browser {
         let step = match start::authorization(app, &next, &link.config).await? {
             Ok(step) => step,
-            Err(denied) => return Ok(Submitted::Denied(denied.text())),
+            Err(denied) => return Ok(Err(denied)),
         };
         step.mark(&mut next);
         let expires_at = next.attempt_expires_at.unwrap_or_else(|| start::deadline(app));
@@ -159,11 +205,11 @@ pub async fn submit(app: &App, link: &Link, form: &BTreeMap<String, String>) -> 
         }
         step.store(app, &mut tx, &next, expires_at).await?;
         commit(app, tx, &next).await?;
-        return Ok(Submitted::Provider(step.url));
+        return Ok(Ok(Submitted::Provider(step.url)));
     }
     let next = match activate(app, &link.config, next).await? {
         Ok(ready) => ready,
-        Err(denied) => return Ok(Submitted::Denied(denied.text())),
+        Err(denied) => return Ok(Err(denied)),
     };
     let row = app.vault.seal_account(&next).await?;
     let mut tx = app.db.begin().await?;
@@ -175,5 +221,5 @@ pub async fn submit(app: &App, link: &Link, form: &BTreeMap<String, String>) -> 
     }
     db::connect_token::consume_all(&mut *tx, project, id).await?;
     commit(app, tx, &next).await?;
-    Ok(Submitted::Done(Box::new(Finished { account: next, failure: None })))
+    Ok(Ok(Submitted::Done(Box::new(Finished { account: next, failure: None }))))
 }

@@ -1,37 +1,24 @@
 //! Taking back what a person granted: marking an account REVOKED, and telling the provider to
 //! forget its tokens.
 //!
-//! The account is marked first, and its tokens leave the row with that: whatever the provider
-//! does, nothing is executed with them again, and no refresh begins. The provider is told
-//! afterwards, as well as possible; one that does not answer is asked again in the background.
-
-use std::sync::Arc;
-use std::time::Duration;
+//! The account is marked first, and its tokens leave the row for an order in the same
+//! transaction: whatever the provider does, nothing is executed with them again, and no refresh
+//! begins. The provider is told afterwards, and again by the workers if it does not answer.
 
 use super::account::{as_of_now, commit, unknown};
-use super::{find_config, toolkit};
+use super::find_config;
 use crate::app::{App, AppState};
-use crate::credentials::{Provider, TOKEN_FIELDS};
+use crate::credentials::TOKEN_FIELDS;
+use crate::credentials::revocation::{self, Cause, Clerk};
 use crate::db;
 use crate::domain::connection::{Account, AuthConfig};
-use crate::domain::id::{AccountId, ProjectId, random_text};
+use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::status::AccountStatus;
 use crate::domain::time::{iso, now};
 use crate::error::{Error, Result, codes};
 
 /// Why an account is REVOKED, in the documented words.
 const REASON: &str = "Revoked via user-initiated revoke endpoint";
-
-/// Tokens that a provider can be told to forget: the one that makes others first.
-const TOKENS: [&str; 2] = ["refresh_token", "access_token"];
-
-/// When a provider that did not answer is asked again.
-const AGAIN: [Duration; 4] = [
-    Duration::from_secs(2),
-    Duration::from_secs(15),
-    Duration::from_secs(60),
-    Duration::from_secs(300),
-];
 
 /// What a revocation came to.
 pub struct Revoked {
@@ -68,7 +55,7 @@ pub async fn revoke(app: &AppState, project: &ProjectId, id: &AccountId) -> Resu
             }
         }
         let config = find_config(app, project, &account.auth_config_id).await?;
-        if !can_revoke(app, &config, &account) {
+        if !Clerk::from(&**app).can_revoke(&config, &account) {
             return Err(Error::new(
                 codes::REVOCATION_UNSUPPORTED,
                 format!(
@@ -81,14 +68,17 @@ pub async fn revoke(app: &AppState, project: &ProjectId, id: &AccountId) -> Resu
         }
         let next = marked(&account);
         let row = app.vault.seal_account(&next).await?;
+        let job = revocation::new_job();
+        let order = Clerk::from(&**app).order(&config, &account, Cause::Revoke, &job).await?;
         let mut tx = app.db.begin().await?;
         if db::account::update_state(&mut *tx, &row, account.state_version).await? {
             db::connect_token::consume_all(&mut *tx, project, id).await?;
+            let given = revocation::give(app, &mut tx, order).await?;
             commit(app, tx, &next).await?;
             drop(turn);
             let worker = app.clone();
-            // Goes on when the caller hangs up: the tokens are nowhere else any more.
-            let told = app.tasks.spawn(async move { tell(&worker, &config, account).await });
+            // Goes on when the caller hangs up.
+            let told = app.tasks.spawn(async move { given.run(&worker).await });
             let tokens = told.await.map_err(|e| Error::internal(format!("revoke: {e}")))?;
             return Ok(Revoked { account: next, tokens });
         }
@@ -111,80 +101,20 @@ fn marked(account: &Account) -> Account {
     next
 }
 
-fn can_revoke(app: &App, config: &AuthConfig, account: &Account) -> bool {
-    let Ok(toolkit) = toolkit(app, &account.toolkit_slug) else { return false };
-    Provider::of(&app.config, toolkit, config, &account.state).is_ok_and(|p| p.can_revoke())
-}
-
-/// Tells the provider now; what it did not answer to is tried again in the background.
-async fn tell(app: &AppState, config: &Arc<AuthConfig>, account: Account) -> Vec<&'static str> {
-    let (told, is_done) = attempt(app, config, &account).await;
-    if !is_done {
-        let left = without(account, &told);
-        let (worker, config) = (app.clone(), config.clone());
-        app.tasks.spawn(async move { persist(&worker, &config, left).await });
-    }
-    told
-}
-
-/// Asks a few more times, until the server stops.
-async fn persist(app: &App, config: &AuthConfig, mut account: Account) {
-    for wait in AGAIN {
-        tokio::select! {
-            () = app.stop.cancelled() => break,
-            () = tokio::time::sleep(wait) => {}
-        }
-        let (told, is_done) = attempt(app, config, &account).await;
-        if is_done {
-            return;
-        }
-        account = without(account, &told);
-    }
-    tracing::warn!(account = %account.id, "the provider was not told to revoke all tokens");
-}
-
-fn without(mut account: Account, told: &[&str]) -> Account {
-    for name in told {
-        account.state.0.remove(*name);
-    }
-    account
-}
-
-/// One round: the tokens that the provider says it forgot, and whether there is nothing left to
-/// tell.
-async fn attempt(app: &App, config: &AuthConfig, account: &Account) -> (Vec<&'static str>, bool) {
-    let Ok(toolkit) = toolkit(app, &account.toolkit_slug) else { return (Vec::new(), true) };
-    let Ok(provider) = Provider::of(&app.config, toolkit, config, &account.state) else {
-        return (Vec::new(), true);
+/// Leaves it to the workers to revoke tokens that came for an account that is gone or REVOKED by
+/// now, unless they may be of a grant that another account of the user lives on.
+pub(super) async fn late(app: &App, config: &AuthConfig, account: &Account) {
+    let outcome = match is_shared_grant(app, account).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Clerk::from(app).late(&app.db, config, account).await,
+        Err(error) => Err(error),
     };
-    let (told, outcome) = provider.revoke(&app.net, &account.state).await;
-    if let Err(error) = &outcome {
-        tracing::info!(account = %account.id, %error, "tokens not revoked");
+    if let Err(error) = outcome {
+        tracing::error!(
+            account = %account.id, project = %account.project_id, %error,
+            "tokens came after their account was gone, and could not be revoked"
+        );
     }
-    (told, outcome.is_ok())
-}
-
-/// Tells the provider to forget the tokens of accounts that are gone, in the background. Returns
-/// the name of the job in the log.
-pub(super) fn later(app: &AppState, config: Arc<AuthConfig>, accounts: Vec<Account>) -> String {
-    let job = format!("rj_{}", random_text(16));
-    let has_token = |a: &Account| TOKENS.iter().any(|name| a.state.text(name).is_some());
-    let worth: Vec<Account> = accounts.into_iter().filter(has_token).collect();
-    if worth.is_empty() {
-        return job;
-    }
-    let (worker, name) = (app.clone(), job.clone());
-    app.tasks.spawn(async move {
-        let (count, mut told) = (worth.len(), 0usize);
-        for account in worth {
-            if !can_revoke(&worker, &config, &account) {
-                continue;
-            }
-            told += usize::from(!tell(&worker, &config, account).await.is_empty());
-        }
-        tracing::info!(job = %name, accounts = count, told, "revocation after a deletion");
-    });
-    job
 }
 
 /// Whether another account of the user is certainly a connection to the same account at the

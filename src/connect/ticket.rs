@@ -54,6 +54,8 @@ pub struct Ticket {
     pub expires_at: DateTime<Utc>,
     /// Whether it was used.
     pub is_used: bool,
+    /// Wrong credentials that were tried with it.
+    pub tries: i32,
     /// SHA-256 of the token.
     pub hash: Vec<u8>,
 }
@@ -79,6 +81,7 @@ pub async fn issue(
         account_id: account.id.clone(),
         expires_at,
         consumed_at: None,
+        tries: 0,
     };
     db::connect_token::insert(tx, &row).await?;
     Ok(token)
@@ -103,6 +106,7 @@ pub async fn find(app: &App, kind: Kind, token: &str) -> Result<Option<Ticket>> 
         data,
         expires_at: row.expires_at,
         is_used: row.consumed_at.is_some(),
+        tries: row.tries,
         hash,
     }))
 }

@@ -331,14 +331,16 @@ pub async fn delete(
     db: impl PgExecutor<'_>,
     project_id: &ProjectId,
     id: &AccountId,
+    keeps_grant: bool,
 ) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar(
         "update connected_account set deleted_at = now(), updated_at = now(), state = '',
-            state_version = state_version + 1
+            state_version = state_version + 1, keeps_grant = $3
          where project_id = $1 and id = $2 and deleted_at is null returning user_id",
     )
     .bind(project_id)
     .bind(id)
+    .bind(keeps_grant)
     .fetch_optional(db)
     .await
 }
@@ -348,16 +350,50 @@ pub async fn delete_by_config(
     db: impl PgExecutor<'_>,
     project_id: &ProjectId,
     auth_config_id: &AuthConfigId,
+    keeps_grant: bool,
 ) -> sqlx::Result<Vec<(AccountId, String)>> {
     sqlx::query_as(
         "update connected_account set deleted_at = now(), updated_at = now(), state = '',
-            state_version = state_version + 1
+            state_version = state_version + 1, keeps_grant = $3
          where project_id = $1 and auth_config_id = $2 and deleted_at is null
          returning id, user_id",
     )
     .bind(project_id)
     .bind(auth_config_id)
+    .bind(keeps_grant)
     .fetch_all(db)
+    .await
+}
+
+/// Whether an account was deleted so that its tokens stay valid at the provider.
+pub async fn keeps_grant(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    id: &AccountId,
+) -> sqlx::Result<bool> {
+    let kept: Option<bool> = sqlx::query_scalar(
+        "select keeps_grant from connected_account where project_id = $1 and id = $2",
+    )
+    .bind(project_id)
+    .bind(id)
+    .fetch_optional(db)
+    .await?;
+    Ok(kept.unwrap_or(false))
+}
+
+/// One account, which nobody else changes until the transaction ends.
+pub async fn lock(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    id: &AccountId,
+) -> sqlx::Result<Option<AccountRow>> {
+    sqlx::query_as(
+        "select * from connected_account
+         where project_id = $1 and id = $2 and deleted_at is null for update",
+    )
+    .bind(project_id)
+    .bind(id)
+    .fetch_optional(db)
     .await
 }
 
@@ -453,15 +489,16 @@ pub async fn others_of_user(
     .await
 }
 
-/// The accounts of an auth config.
-pub async fn of_config(
+/// The accounts of an auth config, which nobody else changes until the transaction ends.
+pub async fn lock_by_config(
     db: impl PgExecutor<'_>,
     project_id: &ProjectId,
     auth_config_id: &AuthConfigId,
 ) -> sqlx::Result<Vec<AccountRow>> {
     sqlx::query_as(
         "select * from connected_account
-         where project_id = $1 and auth_config_id = $2 and deleted_at is null",
+         where project_id = $1 and auth_config_id = $2 and deleted_at is null
+         order by id for update",
     )
     .bind(project_id)
     .bind(auth_config_id)

@@ -22,6 +22,8 @@ pub struct ConnectTokenRow {
     pub expires_at: DateTime<Utc>,
     /// When it was used.
     pub consumed_at: Option<DateTime<Utc>>,
+    /// Wrong credentials that were tried with it, and those that are being tried.
+    pub tries: i32,
 }
 
 /// Stores a token.
@@ -49,7 +51,7 @@ pub async fn get(
     kind: &str,
 ) -> sqlx::Result<Option<ConnectTokenRow>> {
     sqlx::query_as(
-        "select project_id, hash, kind, account_id, data, expires_at, consumed_at
+        "select project_id, hash, kind, account_id, data, expires_at, consumed_at, tries
          from connect_token where project_id = $1 and hash = $2 and kind = $3",
     )
     .bind(project_id)
@@ -74,6 +76,60 @@ pub async fn consume(
     .execute(db)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Counts an attempt with a token before it is made, so that attempts at once are counted too, on
+/// whatever server; gives their number, or none when there were `most` already or the token is
+/// used.
+pub async fn count_try(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    hash: &[u8],
+    most: i32,
+) -> sqlx::Result<Option<i32>> {
+    sqlx::query_scalar(
+        "update connect_token set tries = tries + 1
+         where project_id = $1 and hash = $2 and tries < $3 and consumed_at is null
+         returning tries",
+    )
+    .bind(project_id)
+    .bind(hash)
+    .bind(most)
+    .fetch_optional(db)
+    .await
+}
+
+/// Takes back what [`count_try`] counted: the attempt was not one with wrong credentials.
+pub async fn uncount_try(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    hash: &[u8],
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "update connect_token set tries = greatest(tries - 1, 0)
+         where project_id = $1 and hash = $2",
+    )
+    .bind(project_id)
+    .bind(hash)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Whether a token is used.
+pub async fn is_consumed(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    hash: &[u8],
+) -> sqlx::Result<bool> {
+    let used: Option<bool> = sqlx::query_scalar(
+        "select consumed_at is not null from connect_token where project_id = $1 and hash = $2",
+    )
+    .bind(project_id)
+    .bind(hash)
+    .fetch_optional(db)
+    .await?;
+    Ok(used.unwrap_or(true))
 }
 
 /// Marks every token of an account as used: its attempt to connect is over.

@@ -20,11 +20,13 @@ pub mod oauth_client;
 pub mod project;
 pub mod rate_slice;
 pub mod refresh;
+pub mod revocation;
 pub mod sealed;
 pub mod server_check;
 pub mod session;
 pub mod session_account;
 pub mod session_config;
+pub mod session_memory;
 
 use std::time::Duration;
 

@@ -77,6 +77,15 @@ pub const COLUMNS: &[Column] = &[
         id: "id",
         is_hash: false,
     },
+    Column {
+        name: "revocation.tokens",
+        table: "revocation",
+        column: "tokens",
+        key: "tokens_key_id",
+        project: "project_id",
+        id: "id",
+        is_hash: false,
+    },
 ];
 
 /// A sealed value and its row.

@@ -87,6 +87,8 @@ ids! {
     FileId = "file_";
     /// Something that happened, as a project is told of it.
     EventId = "evt_";
+    /// Tokens that a provider is to be told to forget.
+    RevocationId = "rv_";
     /// A session of an agent.
     SessionId = "trs_";
     /// A named configuration of sessions.

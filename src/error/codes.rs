@@ -96,6 +96,8 @@ codes! {
     STATE_INVALID = 1603 "Link_StateInvalid" BAD_REQUEST None;
     /// A session URI that is unknown, used, past its time, or somebody else's.
     SESSION_NOT_FOUND = 1604 "Link_SessionNotFound" NOT_FOUND None;
+    /// A link with which too many wrong credentials were tried.
+    LINK_SPENT = 1605 "Link_TooManyTries" GONE None;
     /// Unknown file, or a link past its time.
     FILE_NOT_FOUND = 1700 "File_NotFound" NOT_FOUND None;
     /// Unknown connected account.

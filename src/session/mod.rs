@@ -10,12 +10,14 @@
 //! | `toolkits` | the toolkits of a session, and with which account each is used |
 //! | `account` | with which account a tool is executed |
 //! | `execute` | the one door to tools: meta tools and those of the catalogue |
+//! | `memory` | what an agent noted |
 //! | `meta` | the meta tools, one file each |
 
 pub mod account;
 pub mod config;
 pub mod custom;
 pub mod execute;
+pub mod memory;
 pub mod meta;
 pub mod named;
 pub mod prompt;

@@ -7,7 +7,7 @@ use super::{Context, Vault};
 use crate::db::account::AccountRow;
 use crate::db::auth_config::AuthConfigRow;
 use crate::domain::connection::{Account, AuthConfig, SecretMap};
-use crate::domain::id::{AccountId, AuthConfigId, ProjectId};
+use crate::domain::id::{AccountId, AuthConfigId, ProjectId, RevocationId};
 use crate::domain::identity::Identity;
 use crate::domain::secret::SecretString;
 use crate::domain::sharing::Sharing;
@@ -49,6 +49,10 @@ fn account_context<'a>(project: &'a ProjectId, id: &'a AccountId) -> Context<'a>
 
 fn client_context<'a>(project: &'a ProjectId, id: &'a str) -> Context<'a> {
     Context { column: "oauth_client.client", project: project.as_str(), row: id }
+}
+
+fn revocation_context<'a>(project: &'a ProjectId, id: &'a RevocationId) -> Context<'a> {
+    Context { column: "revocation.tokens", project: project.as_str(), row: id.as_str() }
 }
 
 /// `row` is the token's hash in hex.
@@ -235,6 +239,32 @@ impl Vault {
         sealed: &[u8],
     ) -> Result<Map<String, Value>> {
         self.open_map(client_context(project, id), sealed).await
+    }
+
+    /// Seals what it takes to revoke tokens.
+    ///
+    /// # Errors
+    /// As [`Vault::seal`].
+    pub async fn seal_revocation(
+        &self,
+        project: &ProjectId,
+        id: &RevocationId,
+        data: &Map<String, Value>,
+    ) -> Result<Vec<u8>> {
+        self.seal_map(revocation_context(project, id), data).await
+    }
+
+    /// Opens what it takes to revoke tokens.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub async fn open_revocation(
+        &self,
+        project: &ProjectId,
+        id: &RevocationId,
+        sealed: &[u8],
+    ) -> Result<Map<String, Value>> {
+        self.open_map(revocation_context(project, id), sealed).await
     }
 
     /// Seals the secret that signs a project's webhooks.

@@ -2,6 +2,7 @@
 
 mod keys;
 pub mod refresh;
+pub mod revoke;
 
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ const BATCH: i64 = 500;
 pub fn start(app: &AppState) {
     run(app, EXPIRE_EVERY, "end attempts to connect", |app| async move { expire(&app).await });
     refresh::start(app);
+    revoke::start(app);
     run(app, FORGET_EVERY, "forget what ended", |app| async move { forget(&app).await });
     run(
         app,
@@ -86,6 +88,7 @@ async fn forget(app: &AppState) -> Result<()> {
     db::connect_token::delete_ended(&app.db).await?;
     db::file_object::delete_ended(&app.db).await?;
     db::key_rotation::forget_holders(&app.db).await?;
+    db::revocation::delete_ended(&app.db).await?;
     db::event::delete_older(&app.db, app.config.event_ttl).await?;
     Ok(())
 }

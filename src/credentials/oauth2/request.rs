@@ -208,11 +208,12 @@ impl Provider<'_> {
             let mut flow = vec![("token", token)];
             flow.extend(access.map(|t| ("access_token", t)));
             flow.extend(refresh.map(|t| ("refresh_token", t)));
-            let done = self.revoke_one(net, &rule, token, &flow).await;
-            if done.is_ok() {
-                told.push(name);
+            match self.revoke_one(net, &rule, token, &flow).await {
+                Ok(()) => told.push(name),
+                // One that the provider does not know any more needs no revocation.
+                Err(TokenFailure::Over(_)) => {}
+                Err(failure) => outcome = outcome.and(Err(failure)),
             }
-            outcome = outcome.and(done);
         }
         (told, outcome)
     }

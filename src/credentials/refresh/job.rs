@@ -15,7 +15,8 @@ use crate::catalog::{Catalog, Toolkit};
 use crate::config::Config;
 use crate::credentials::dcr;
 use crate::credentials::oauth2::{TokenFailure, TokenSet};
-use crate::credentials::renew::{Means, origin, timing};
+use crate::credentials::renew::{Means, TOKEN_FIELDS, origin, timing};
+use crate::credentials::revocation::Clerk;
 use crate::db;
 use crate::db::notify::Changed;
 use crate::db::refresh::Failed;
@@ -373,7 +374,15 @@ impl Job {
                 };
                 true
             })
-            .await?;
+            .await;
+        let taken_back = match &account {
+            Ok(account) => account.status == AccountStatus::Revoked,
+            Err(error) => error.code == codes::ACCOUNT_NOT_FOUND,
+        };
+        if taken_back {
+            self.disown(tokens).await;
+        }
+        let account = account?;
         match account.status {
             // INACTIVE has its tokens, and whoever called got there before it was switched off.
             AccountStatus::Active | AccountStatus::Inactive => {
@@ -381,6 +390,28 @@ impl Job {
                 Ok(account)
             }
             _ => Err(inactive(&account)),
+        }
+    }
+
+    /// The account was revoked or deleted while the provider was asked: its new tokens are nobody's.
+    /// The old ones are in another order.
+    async fn disown(&self, tokens: &TokenSet) {
+        let mut late = Account::clone(&self.account);
+        for name in TOKEN_FIELDS {
+            late.state.0.remove(name);
+        }
+        tokens.write(&mut late.state, now());
+        let clerk = Clerk { config: &self.config, catalog: &self.catalog, vault: &self.vault };
+        let mut patience = Patience::of(self);
+        loop {
+            match clerk.late(&self.db, &self.auth_config, &late).await {
+                Ok(()) => return,
+                Err(error) => {
+                    if patience.wait(error).await.is_err() {
+                        return;
+                    }
+                }
+            }
         }
     }
 

@@ -25,7 +25,7 @@ use crate::domain::status::AccountStatus;
 use crate::domain::time::now;
 use crate::error::{Error, Result, codes};
 
-pub use ahead::{Running, round};
+pub use ahead::round;
 pub use expired::EXPIRED;
 pub use plan::Timing;
 

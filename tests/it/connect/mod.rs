@@ -5,10 +5,12 @@ mod auth_configs;
 mod checking;
 mod link;
 mod oauth;
+mod orders;
 mod provider;
 mod refresh;
 mod revoking;
 mod sharing;
+mod tries;
 mod verifying;
 
 use serde_json::{Value, json};
@@ -41,7 +43,7 @@ impl World {
             .iter()
             .map(|slug| format!("{slug}: {endpoints}\n"))
             .chain(
-                ["exa", "firecrawl", "posthog", "googlecalendar", "stripe", "gmail"]
+                ["exa", "firecrawl", "posthog", "googlecalendar", "stripe", "gmail", "cal"]
                     .iter()
                     .map(|slug| format!("{slug}: {{base_url: '{url}'}}\n")),
             )

@@ -2,7 +2,7 @@
 //! check, and can be told to answer the way odd providers do.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -53,6 +53,23 @@ struct Inner {
     refreshes: AtomicUsize,
     answers: Mutex<HashMap<String, (u16, Value)>>,
     calls: Mutex<Vec<(String, HeaderMap)>>,
+    /// Token and revocation requests get no answer for now.
+    is_held: AtomicBool,
+    held: AtomicUsize,
+    /// Those that came before never get one.
+    generation: AtomicUsize,
+}
+
+impl Inner {
+    async fn pass(&self) {
+        let generation = self.generation.load(Ordering::SeqCst);
+        self.held.fetch_add(1, Ordering::SeqCst);
+        while self.is_held.load(Ordering::SeqCst)
+            || self.generation.load(Ordering::SeqCst) != generation
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -97,6 +114,29 @@ impl Provider {
         *self.inner.style.lock().unwrap() = style;
     }
 
+    /// Lets no token or revocation request through from here on, or all of them.
+    pub fn hold(&self, is_held: bool) {
+        self.inner.held.store(0, Ordering::SeqCst);
+        self.inner.is_held.store(is_held, Ordering::SeqCst);
+    }
+
+    /// Lets requests through again, but none of those that are held.
+    pub fn forget_held(&self) {
+        self.inner.generation.fetch_add(1, Ordering::SeqCst);
+        self.hold(false);
+    }
+
+    /// Waits until so many requests have come since [`Provider::hold`].
+    pub async fn held(&self, requests: usize) {
+        for _ in 0..1500 {
+            if self.inner.held.load(Ordering::SeqCst) >= requests {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("nobody asked the provider");
+    }
+
     /// What the API answers below a path; 404 elsewhere.
     pub fn answer(&self, path: &str, status: u16, body: Value) {
         self.inner.answers.lock().unwrap().insert(path.to_owned(), (status, body));
@@ -137,6 +177,7 @@ async fn token(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes)
         url::form_urlencoded::parse(&body).into_owned().collect()
     };
     inner.requests.lock().unwrap().push((headers.clone(), pairs.clone()));
+    inner.pass().await;
     let form: HashMap<String, String> = pairs.into_iter().collect();
     let style = *inner.style.lock().unwrap();
     if style == Style::Down {
@@ -214,11 +255,15 @@ async fn api(State(inner): State<Arc<Inner>>, uri: Uri, headers: HeaderMap) -> R
     (StatusCode::from_u16(status).unwrap(), axum::Json(body)).into_response()
 }
 
-async fn revoke(State(inner): State<Arc<Inner>>, body: Bytes) -> StatusCode {
-    if *inner.style.lock().unwrap() == Style::Down {
-        return StatusCode::SERVICE_UNAVAILABLE;
+async fn revoke(State(inner): State<Arc<Inner>>, body: Bytes) -> Response {
+    inner.pass().await;
+    let style = *inner.style.lock().unwrap();
+    match style {
+        Style::Down => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Style::Revoked => return refused("invalid_grant", "unknown token"),
+        _ => {}
     }
     let form: HashMap<String, String> = url::form_urlencoded::parse(&body).into_owned().collect();
     inner.revoked.lock().unwrap().push(form["token"].clone());
-    StatusCode::OK
+    StatusCode::OK.into_response()
 }

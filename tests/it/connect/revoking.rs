@@ -99,7 +99,8 @@ async fn a_provider_that_is_away_is_told_later_and_the_account_is_revoked_at_onc
     assert_eq!(execute(&world, &id).await["code"], 1802);
     assert!(world.provider.revoked().is_empty());
     world.provider.style(Style::Standard);
-    eventually(|| world.provider.revoked().len() == 2).await;
+    world.carry_out().await;
+    assert_eq!(world.provider.revoked().len(), 2);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod configuration;
 mod custom;
 mod lifecycle;
+mod memory;
 mod named;
 mod toolkits;
 mod versions;

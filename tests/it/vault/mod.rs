@@ -98,7 +98,11 @@ pub async fn assert_every_value_opens(vault: &Vault, app: &TestApp) -> usize {
          union all select 'connected_account.state', project_id, id, state from connected_account
             where state <> ''
          union all select 'connect_token.data', project_id, encode(hash, 'hex'), data
-            from connect_token",
+            from connect_token
+         union all select 'oauth_client.client', project_id, id, client from oauth_client
+            where client is not null
+         union all select 'revocation.tokens', project_id, id, tokens from revocation
+            where tokens is not null",
     )
     .fetch_all(&app.app.db)
     .await

@@ -145,6 +145,7 @@ impl<'a> Case<'a> {
             return lab.replace(via).await;
         }
         let which = self.finishes(at, slow);
+        let before = lab.opened(&self.accounts[at].id).await.expect("it is there");
         lab.crash_at(via, point);
         let answer = self.begin(at, via, slow).await;
         lab.provider().calm();
@@ -156,23 +157,22 @@ impl<'a> Case<'a> {
         drop(answer);
         let now = lab.opened(&self.accounts[at].id).await.expect("a crash deletes nothing");
         let book = lab.provider().book();
-        // By the refresh token: the provider may have forgotten the access token before.
-        let token = now.state.text("refresh_token").map(str::to_owned);
-        let grant = token.as_deref().and_then(|t| book.grant_of(t));
         let model = &mut self.accounts[at];
         if slow.connects() {
             model.used_up(slow, which);
-            let had = model.tokens.as_ref().map(|t| t.grant);
             // Everything was stored, or nothing.
-            if grant != had {
-                model.works(Tokens::new(grant.unwrap(), true));
+            if now.state.text("access_token") != before.state.text("access_token") {
+                let token = now.state.text("refresh_token").expect("one comes with each code");
+                let grant = book.grant_of(token).expect("the provider's token");
+                model.works(Tokens::new(grant, true));
                 model.attempts_end();
             }
             return;
         }
         let tokens = model.tokens.as_mut().unwrap();
-        assert_eq!(grant, Some(tokens.grant));
+        // Not by the access token: the provider may have forgotten it before.
         let refresh = now.state.text("refresh_token").unwrap();
+        assert_eq!(book.grant_of(refresh), Some(tokens.grant));
         if book.why_over(tokens.grant).is_some() {
             // Refused; whether that was stored before the end, is up to the moment.
             assert!(tokens.dead || tokens.spent, "{now:?}");

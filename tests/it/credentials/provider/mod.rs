@@ -113,8 +113,7 @@ impl Provider {
 
     /// The provider's books.
     pub fn book(&self) -> MutexGuard<'_, Book> {
-        // A check that failed with the book open must not hide itself behind the lock.
-        self.inner.book.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.inner.book()
     }
 
     /// The person consents to an authorization request: gives the code.
@@ -192,6 +191,12 @@ impl Provider {
 }
 
 impl Inner {
+    /// A check that failed with the book open must not hide itself behind the lock, nor make
+    /// everything after it fail.
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     fn reached(&self, point: Point, client: &str) {
         let watcher = self.watcher.lock().unwrap().clone();
         if let Some(watcher) = watcher {
@@ -280,7 +285,7 @@ async fn token(
 type Granted = Result<Value, Box<Response>>;
 
 fn exchange(inner: &Inner, headers: &HeaderMap, form: &HashMap<String, String>) -> Granted {
-    let mut book = inner.book.lock().unwrap();
+    let mut book = inner.book();
     let no = |status, code, why| Err(Box::new(refused(status, code, why)));
     // A code works once.
     let Some(code) = book.codes.remove(&form["code"]) else {
@@ -303,7 +308,7 @@ fn exchange(inner: &Inner, headers: &HeaderMap, form: &HashMap<String, String>) 
 }
 
 fn refresh(inner: &Inner, client: &str, form: &HashMap<String, String>) -> Granted {
-    let mut book = inner.book.lock().unwrap();
+    let mut book = inner.book();
     let redirect = form.get("redirect_uri").map(String::as_str);
     match book.refresh(client, &form["refresh_token"], redirect) {
         Ok(issued) => {
@@ -364,7 +369,7 @@ fn sent(inner: Arc<Inner>, client: String, answer: &Value) -> Response {
 
 async fn revoke(State(inner): State<Arc<Inner>>, body: Bytes) -> StatusCode {
     let form: HashMap<String, String> = url::form_urlencoded::parse(&body).into_owned().collect();
-    let mut book = inner.book.lock().unwrap();
+    let mut book = inner.book();
     if let Some(grant) = book.grant_of(&form["token"]) {
         book.end(grant, "revoked by the client");
     }
@@ -376,7 +381,7 @@ async fn revoke(State(inner): State<Arc<Inner>>, body: Bytes) -> StatusCode {
 async fn me(State(inner): State<Arc<Inner>>, headers: HeaderMap) -> Response {
     let token = headers.get(header::AUTHORIZATION).and_then(|h| h.to_str().ok());
     let token = token.and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default();
-    match inner.book.lock().unwrap().opens(token) {
+    match inner.book().opens(token) {
         Some(grant) => axum::Json(json!({"grant": grant, "token": token})).into_response(),
         None => {
             let body = json!({"message": "the access token is not valid"});

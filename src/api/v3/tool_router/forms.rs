@@ -87,7 +87,7 @@ pub(super) enum Tools {
     /// Tools to let through.
     List(BTreeSet<String>),
     /// One of `enable`, `disable` and `tags`.
-    Object(ToolsObject),
+    Object(Box<ToolsObject>),
 }
 
 /// One of the three.
@@ -144,7 +144,7 @@ impl<'de> Deserialize<'de> for Tools {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         Ok(match input.deserialize_any(ListOr::<ToolsObject>(PhantomData))? {
             Either::List(names) => Self::List(names),
-            Either::Object(object) => Self::Object(object),
+            Either::Object(object) => Self::Object(Box::new(object)),
         })
     }
 }
@@ -178,7 +178,8 @@ mod tests {
         );
         assert_eq!(old, new);
         let tools: Tools = serde_json::from_value(json!({"tags": ["readOnlyHint"]})).unwrap();
-        assert!(matches!(tools, Tools::Object(ToolsObject { tags: Some(Names::List(_)), .. })));
+        let Tools::Object(tools) = tools else { panic!("{tools:?}") };
+        assert!(matches!(tools.tags, Some(Names::List(_))));
     }
 
     #[test]

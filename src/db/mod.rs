@@ -26,6 +26,8 @@ pub mod revocation;
 pub mod sealed;
 pub mod server_check;
 pub mod session;
+pub mod session_account;
+pub mod session_config;
 pub mod session_memory;
 
 use std::time::Duration;

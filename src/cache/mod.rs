@@ -25,8 +25,10 @@ use crate::db::notify::Changed;
 use crate::domain::connection::{Account, AuthConfig, Principal, Project};
 use crate::domain::id::{AccountId, AuthConfigId, ProjectId, SessionId};
 use crate::domain::mcp_server::{McpServer, McpServerId};
+use crate::domain::mcp_token::McpToken;
 use crate::domain::project::ProjectConfig;
 use crate::domain::session::Session;
+use crate::domain::time::now;
 use crate::error::Result;
 use crate::vault::{Vault, hash_token};
 
@@ -85,6 +87,7 @@ pub struct Cache {
     pub bell: Bell,
     projects: Lru<ProjectId, Entry<Project>>,
     mcp_servers: Lru<McpServerId, Entry<McpServer>>,
+    mcp_tokens: Lru<(ProjectId, [u8; 32]), Entry<McpToken>>,
     /// Refreshes in progress on this replica.
     pub flights: Flights,
 }
@@ -113,6 +116,7 @@ impl Cache {
             bell: Bell::default(),
             projects: Lru::new(10_000),
             mcp_servers: Lru::new(10_000),
+            mcp_tokens: Lru::new(10_000),
             flights: Flights::default(),
         }
     }
@@ -361,6 +365,33 @@ impl Cache {
         Ok(server)
     }
 
+    /// What an MCP client's access token of a project opens; none when it is not valid.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn mcp_token(
+        &self,
+        project: &ProjectId,
+        token: &str,
+    ) -> Result<Option<Arc<McpToken>>> {
+        let hash = hash_token(token);
+        let mut id = [0u8; 32];
+        id.copy_from_slice(&hash);
+        let key = (project.clone(), id);
+        if let Some(entry) = self.mcp_tokens.get(&key) {
+            let max_age = if entry.value.is_some() { MAX_AGE } else { UNKNOWN_KEY_AGE };
+            if let Some(known) = Self::fresh(Some(entry), max_age) {
+                return Ok(known.filter(|token| token.expires_at > now()));
+            }
+        }
+        let began = self.generation();
+        let row = db::mcp_oauth::access(&self.db, project, &hash).await?;
+        let token = row
+            .map(|row| Arc::new(McpToken { resource: row.resource, expires_at: row.expires_at }));
+        self.store(&self.mcp_tokens, key, token.clone(), began);
+        Ok(token)
+    }
+
     /// Drops what a change made stale, on this replica.
     pub fn invalidate(&self, what: &Changed) {
         self.generation.fetch_add(1, Ordering::AcqRel);
@@ -368,6 +399,8 @@ impl Cache {
             Changed::Keys => {
                 self.principals.clear();
                 self.projects.clear();
+                // They end with the key that signed in.
+                self.mcp_tokens.clear();
             }
             Changed::AuthConfig { project, id } => {
                 self.auth_configs.remove(&(project.clone(), id.clone()));
@@ -387,6 +420,9 @@ impl Cache {
                     self.mcp_servers.remove(&id);
                 }
             }
+            Changed::McpTokens { project } => {
+                self.mcp_tokens.retain(|(owner, _), _| owner != project);
+            }
             Changed::DataKeys { .. } | Changed::ServerKeys => self.vault.forget(what),
         }
     }
@@ -402,6 +438,7 @@ impl Cache {
         self.sessions.clear();
         self.projects.clear();
         self.mcp_servers.clear();
+        self.mcp_tokens.clear();
         self.vault.forget_all();
     }
 }

@@ -15,6 +15,7 @@ pub mod execution_log;
 pub mod file_object;
 pub mod key_rotation;
 pub mod link_key;
+pub mod mcp_oauth;
 pub mod mcp_server;
 pub mod notify;
 pub mod oauth_client;
@@ -26,6 +27,8 @@ pub mod revocation;
 pub mod sealed;
 pub mod server_check;
 pub mod session;
+pub mod session_account;
+pub mod session_config;
 pub mod session_memory;
 
 use std::time::Duration;

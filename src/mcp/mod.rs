@@ -14,6 +14,7 @@
 //! | `tools` | tools and results in the protocol's words |
 //! | `cancel` | calls that their clients no longer want |
 //! | `stream` | telling clients that the list of tools changed |
+//! | `oauth` | signing in |
 //! | `refusal` | errors outside of an operation |
 //!
 //! Nothing is remembered between requests, so any replica answers any of them. The session id that
@@ -25,6 +26,7 @@ mod cancel;
 mod door;
 mod entry;
 mod gate;
+mod oauth;
 mod refusal;
 mod server;
 mod stream;
@@ -44,4 +46,5 @@ pub fn router(app: &AppState) -> Router<AppState> {
         .route("/v3/mcp/{server_id}", any(entry::server))
         .route("/v3/mcp/{server_id}/mcp", any(entry::server))
         .with_state(mcp)
+        .merge(oauth::router())
 }

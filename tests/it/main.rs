@@ -16,6 +16,7 @@ mod hard;
 mod limits;
 mod logbook;
 mod mcp;
+mod mcp_oauth;
 mod mcp_server;
 mod net;
 mod oauth2;

@@ -2,6 +2,7 @@
 
 mod configuration;
 mod custom;
+mod doors;
 mod lifecycle;
 mod memory;
 mod named;

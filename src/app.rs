@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::db;
 use crate::db::notify::Changed;
 use crate::error::Result;
-use crate::limits::RateLimiter;
+use crate::limits::{RateLimiter, TriesByAddress};
 use crate::logbook::Logbook;
 use crate::net::Client;
 use crate::storage::Files;
@@ -39,8 +39,12 @@ pub struct App {
     pub logbook: Logbook,
     /// Rate limit.
     pub limits: Arc<RateLimiter>,
+    /// Tries of those who have no key yet.
+    pub tries: TriesByAddress,
     /// Cancelled when the server stops.
     pub stop: CancellationToken,
+    /// Cancelled when no more requests are accepted: answers without an end must end.
+    pub draining: CancellationToken,
     /// Background tasks that the shutdown waits for.
     pub tasks: TaskTracker,
 }
@@ -75,6 +79,8 @@ impl App {
             files,
             logbook,
             limits,
+            draining: stop.child_token(),
+            tries: TriesByAddress::default(),
             stop,
             tasks,
         }))

@@ -19,6 +19,12 @@ fn routes() -> Vec<(Method, &'static str, Value)> {
         (Method::GET, "/tools", json!(null)),
         (Method::POST, "/execute", call.clone()),
         (Method::POST, "/execute_meta", call),
+        (Method::POST, "/link", json!({"toolkit": "github"})),
+        (
+            Method::POST,
+            "/proxy_execute",
+            json!({"toolkit_slug": "github", "endpoint": "/user", "method": "GET"}),
+        ),
         (Method::DELETE, "", json!(null)),
     ]
 }

@@ -146,7 +146,7 @@ def test_a_session_searches_executes_and_sends_requests(composio, connect, env, 
     with pytest.raises(APIStatusError) as refused:
         session.execute("HACKERNEWS_GET_USER", arguments={"username": "pg"})
     assert refused.value.status_code == 403
-    answer = session.proxy_execute(toolkit="acme", endpoint="/api/me", method="GET")
+    answer = session.proxy_execute(toolkit="acme", endpoint="/me", method="GET")
     assert (answer["status"] if isinstance(answer, dict) else answer.status) == 200
 
 

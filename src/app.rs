@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::db;
 use crate::db::notify::Changed;
 use crate::error::Result;
-use crate::limits::RateLimiter;
+use crate::limits::{RateLimiter, TriesByAddress};
 use crate::logbook::Logbook;
 use crate::net::Client;
 use crate::storage::Files;
@@ -39,6 +39,8 @@ pub struct App {
     pub logbook: Logbook,
     /// Rate limit.
     pub limits: Arc<RateLimiter>,
+    /// Tries of those who have no key yet.
+    pub tries: TriesByAddress,
     /// Cancelled when the server stops.
     pub stop: CancellationToken,
     /// Background tasks that the shutdown waits for.
@@ -75,6 +77,7 @@ impl App {
             files,
             logbook,
             limits,
+            tries: TriesByAddress::default(),
             stop,
             tasks,
         }))

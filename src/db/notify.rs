@@ -37,6 +37,16 @@ pub enum Changed {
         /// Its id.
         id: SessionId,
     },
+    /// An MCP server.
+    McpServer {
+        /// Its id, which is its address too.
+        id: String,
+    },
+    /// A sign-in of an MCP client was revoked.
+    McpTokens {
+        /// Its project.
+        project: ProjectId,
+    },
     /// A project's data keys.
     DataKeys {
         /// The project.

@@ -6,9 +6,11 @@ mod execute;
 mod files;
 mod logs;
 mod logs_internal;
+mod mcp;
 mod orgs;
 mod scopes;
 mod session;
+mod session_configs;
 mod tool_router;
 mod tool_view;
 mod toolkit_detail;
@@ -26,6 +28,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(connected_accounts::router())
         .merge(orgs::router())
         .merge(session::router())
+        .merge(session_configs::router())
         .merge(toolkits::router())
         .merge(tools::router())
         .merge(tool_router::router())
@@ -34,4 +37,5 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(files::router())
         .merge(logs::router())
         .merge(logs_internal::router())
+        .merge(mcp::router())
 }

@@ -82,7 +82,7 @@ async function agent(name, log, proxy, variables) {
   return { code, all: text.all, result: result && JSON.parse(result.slice(7)) };
 }
 
-describe('an agent searches, connects, executes and answers', () => {
+describe('an agent searches, connects, executes and answers', { concurrency: 2 }, () => {
   const names = AGENTS.split(' ');
   const only = cases.filter((one) => names.includes(one.agent));
   for (const name of names) assert.ok(only.some((one) => one.agent === name), `there is no case of ${name}`);

@@ -10,6 +10,9 @@
 //! | `toolkits` | the toolkits of a session, and with which account each is used |
 //! | `account` | with which account a tool is executed |
 //! | `execute` | the one door to tools: meta tools and those of the catalogue |
+//! | `link` | connecting accounts |
+//! | `preview` | what a large result is cut to |
+//! | `proxy` | requests of the caller's own |
 //! | `memory` | what an agent noted |
 //! | `meta` | the meta tools, one file each |
 
@@ -17,10 +20,13 @@ pub mod account;
 pub mod config;
 pub mod custom;
 pub mod execute;
+pub mod link;
 pub mod memory;
 pub mod meta;
 pub mod named;
+mod preview;
 pub mod prompt;
+pub mod proxy;
 pub mod toolkits;
 pub mod tools;
 

@@ -4,6 +4,11 @@
 //! any tool, under the toolkit `composio`.
 
 mod get_tool_schemas;
+mod manage_connections;
+mod multi_execute;
+mod proxy_execute;
+mod recipes;
+mod wait_for_connections;
 
 use std::sync::Arc;
 
@@ -39,6 +44,18 @@ pub struct Spec {
 pub enum Meta {
     /// `COMPOSIO_GET_TOOL_SCHEMAS`
     GetToolSchemas,
+    /// `COMPOSIO_MANAGE_CONNECTIONS`
+    ManageConnections,
+    /// `COMPOSIO_WAIT_FOR_CONNECTIONS`
+    WaitForConnections,
+    /// `COMPOSIO_MULTI_EXECUTE_TOOL`
+    MultiExecute,
+    /// `COMPOSIO_PROXY_EXECUTE`
+    ProxyExecute,
+    /// `COMPOSIO_UPSERT_RECIPE`
+    UpsertRecipe,
+    /// `COMPOSIO_GET_RECIPE`
+    GetRecipe,
 }
 
 /// Whom a meta tool works for.
@@ -59,10 +76,23 @@ pub type Answer = (Map<String, Value>, Option<String>);
 
 impl Meta {
     /// All of them, in the order of lists.
-    pub const ALL: &'static [Self] = &[Self::GetToolSchemas];
+    pub const ALL: &'static [Self] = &[
+        Self::GetToolSchemas,
+        Self::ManageConnections,
+        Self::WaitForConnections,
+        Self::MultiExecute,
+        Self::ProxyExecute,
+        Self::UpsertRecipe,
+        Self::GetRecipe,
+    ];
 
     /// The meta tool of a slug.
     pub fn of(slug: &str) -> Option<Self> {
+        let slug = match slug {
+            // Names that it had in between.
+            "COMPOSIO_CREATE_RECIPE" | "COMPOSIO_UPDATE_RECIPE" => "COMPOSIO_UPSERT_RECIPE",
+            slug => slug,
+        };
         Self::ALL.iter().copied().find(|meta| meta.slug() == slug)
     }
 
@@ -75,13 +105,30 @@ impl Meta {
     pub fn spec(self) -> &'static Spec {
         match self {
             Self::GetToolSchemas => get_tool_schemas::spec(),
+            Self::ManageConnections => manage_connections::spec(),
+            Self::WaitForConnections => wait_for_connections::spec(),
+            Self::MultiExecute => multi_execute::spec(),
+            Self::ProxyExecute => proxy_execute::spec(),
+            Self::UpsertRecipe => recipes::upsert_spec(),
+            Self::GetRecipe => recipes::get_spec(),
         }
     }
 
     /// Whether the session has it.
     pub fn is_offered(self, session: &Session) -> bool {
+        let config = &session.config;
         match self {
-            Self::GetToolSchemas => session.config.enable_search,
+            Self::GetToolSchemas => config.enable_search,
+            Self::ManageConnections => config.manage_connections.enable,
+            Self::WaitForConnections => {
+                config.manage_connections.enable
+                    && config.manage_connections.enable_wait_for_connections
+            }
+            Self::MultiExecute => config.enable_multi_execute,
+            Self::ProxyExecute => config.proxy_execute == Some(true),
+            Self::UpsertRecipe | Self::GetRecipe => {
+                config.enable_search && config.enable_multi_execute
+            }
         }
     }
 
@@ -107,8 +154,17 @@ impl Meta {
     }
 
     async fn run(self, context: &Context<'_>, arguments: Map<String, Value>) -> Result<Answer> {
+        // On the heap: the largest of them would be the size of all.
         match self {
             Self::GetToolSchemas => get_tool_schemas::run(context, arguments),
+            Self::ManageConnections => Box::pin(manage_connections::run(context, arguments)).await,
+            Self::WaitForConnections => {
+                Box::pin(wait_for_connections::run(context, arguments)).await
+            }
+            Self::MultiExecute => Box::pin(multi_execute::run(context, arguments)).await,
+            Self::ProxyExecute => Box::pin(proxy_execute::run(context, arguments)).await,
+            Self::UpsertRecipe => Box::pin(recipes::upsert(context, arguments)).await,
+            Self::GetRecipe => Box::pin(recipes::get(context, arguments)).await,
         }
     }
 }

@@ -1,12 +1,18 @@
 //! Sessions of agents.
 
+mod account;
 mod configuration;
+mod connections;
 mod custom;
 mod lifecycle;
 mod memory;
+mod multi;
 mod named;
+mod proxy;
+mod recipes;
 mod toolkits;
 mod versions;
+mod world;
 
 use serde_json::{Value, json};
 

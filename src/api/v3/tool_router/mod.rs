@@ -7,6 +7,8 @@ mod forms;
 mod history;
 mod input;
 mod labs;
+mod link;
+mod proxy;
 mod toolkits;
 mod tools;
 pub(super) mod view;
@@ -44,6 +46,8 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(execute::execute))
         .routes(routes!(execute::execute_meta))
         .routes(routes!(labs::create))
+        .merge(link::router())
+        .merge(proxy::router())
 }
 
 /// A new session.

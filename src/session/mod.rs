@@ -24,7 +24,7 @@ pub mod link;
 pub mod memory;
 pub mod meta;
 pub mod named;
-mod preview;
+pub mod preview;
 pub mod prompt;
 pub mod proxy;
 pub mod toolkits;

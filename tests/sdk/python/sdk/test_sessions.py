@@ -166,8 +166,7 @@ def test_an_update_is_versioned_and_a_deleted_session_is_gone(composio, user):
     assert [item.version for item in history.items] == [3, 2, 1]
     assert [item.is_current for item in history.items] == [True, False, False]
     assert history.items[2].config.toolkits.enabled == ["acme"]
-    deleted = session.delete()
-    assert deleted.session_id == session.session_id and deleted.deleted is True
+    assert session.delete() == {"session_id": session.session_id, "deleted": True}
     for gone in (lambda: composio.use(session.session_id), lambda: session.execute("ACME_WHO_AM_I")):
         with pytest.raises(NotFoundError):
             gone()

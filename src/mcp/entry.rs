@@ -19,14 +19,14 @@ use super::door::Door;
 use super::gate::{self, Gate};
 use super::refusal::Refusal;
 use super::server::{Server, Visit};
-use super::{cancel, stream};
+use super::{cancel, quick, stream};
 use crate::app::AppState;
 use crate::caller;
 use crate::domain::id::SessionId;
 use crate::error::wire::current_request_id;
 use crate::mcp_server::{self, Address};
 
-const VERSION: &str = "mcp-protocol-version";
+pub(super) const VERSION: &str = "mcp-protocol-version";
 /// Longest text of an error of the library's.
 const MAX_TEXT: usize = 10_000;
 
@@ -194,11 +194,12 @@ impl Mcp {
         message: Message,
         accepts: Accepts,
     ) -> Result<Response, Refusal> {
-        let Message { bytes, id, method, cancels } = message;
-        let introduces = method == "initialize";
+        let introduces = message.method == "initialize";
         if !introduces {
-            version(&parts.headers, id.as_ref())?;
+            version(&parts.headers, message.id.as_ref())?;
         }
+        let call = accepts.json.then(|| quick::call(&parts.headers, &message)).flatten();
+        let Message { bytes, id, method, cancels } = message;
         if method == "subscriptions/listen" && !accepts.events {
             return Err(Refusal::http(
                 StatusCode::NOT_ACCEPTABLE,
@@ -215,10 +216,13 @@ impl Mcp {
             client: client.clone(),
             streams: accepts.events,
         });
+        let server = Server(visit);
+        if let Some(call) = call {
+            return Ok(call.answer(&server).await);
+        }
         let both = HeaderValue::from_static("application/json, text/event-stream");
         parts.headers.insert(header::ACCEPT, both);
         let config = self.config.clone().with_json_response(accepts.json);
-        let server = Server(visit);
         let service =
             StreamableHttpService::new(move || Ok(server.clone()), self.sessions.clone(), config);
         let response = service.handle(Request::from_parts(parts, Full::new(bytes))).await;

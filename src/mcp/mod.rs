@@ -11,6 +11,7 @@
 //! | `body` | what a message must look like before the protocol is asked |
 //! | `door` | what stands behind an endpoint: a session, or an MCP server |
 //! | `server` | the protocol's operations |
+//! | `quick` | calls that need nothing else of the protocol |
 //! | `tools` | tools and results in the protocol's words |
 //! | `cancel` | calls that their clients no longer want |
 //! | `stream` | telling clients that the list of tools changed |
@@ -27,6 +28,7 @@ mod door;
 mod entry;
 mod gate;
 mod oauth;
+mod quick;
 mod refusal;
 mod server;
 mod stream;

@@ -12,8 +12,8 @@ use rmcp::model::{
     Implementation, ListPromptsRequestMethod, ListPromptsResult,
     ListResourceTemplatesRequestMethod, ListResourceTemplatesResult, ListResourcesRequestMethod,
     ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam,
-    ProtocolVersion, ServerCapabilities, ServerConfig, ServerNotification, SubscriptionFilter,
-    ToolListChangedNotification,
+    ProtocolVersion, RequestId, ServerCapabilities, ServerConfig, ServerNotification,
+    SubscriptionFilter, ToolListChangedNotification,
 };
 use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -74,6 +74,29 @@ fn is_newest(context: &RequestContext<RoleServer>) -> bool {
 }
 
 impl Server {
+    /// Makes a call, unless the client cancels it or it takes too long. Whatever ends first drops the
+    /// call, and with it the request to the provider.
+    ///
+    /// # Errors
+    /// Those of the protocol.
+    pub(super) async fn made(
+        &self,
+        request: CallToolRequestParams,
+        id: &RequestId,
+    ) -> Result<CallToolResult, ErrorData> {
+        tokio::select! {
+            biased;
+            () = self.cancelled(id) => {
+                Err(ErrorData::new(CANCELLED, "The client cancelled the call", None))
+            }
+            result = self.call(request) => result,
+            () = tokio::time::sleep(LONGEST_CALL) => {
+                let error = Error::new(codes::REQUEST_TIMEOUT, "The call did not end in time");
+                Ok(tools::mistake(&error))
+            }
+        }
+    }
+
     /// A call, from here to its result.
     async fn call(&self, request: CallToolRequestParams) -> Result<CallToolResult, ErrorData> {
         let visit = &self.0;
@@ -128,10 +151,10 @@ impl Server {
     }
 
     /// Ends when the client cancels the call by a request of its own.
-    async fn cancelled(&self, context: &RequestContext<RoleServer>) {
+    async fn cancelled(&self, id: &RequestId) {
         let visit = &self.0;
         let watch = visit.client.as_ref().and_then(|client| {
-            cancel::watch(&visit.app, visit.door.project(), visit.door.id(), client, &context.id)
+            cancel::watch(&visit.app, visit.door.project(), visit.door.id(), client, id)
         });
         match watch {
             Some(watch) => watch.changed().await,
@@ -166,19 +189,14 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        // Whatever ends first drops the call, and with it the request to the provider.
+        let id = context.id.clone();
         tokio::select! {
             biased;
-            () = context.ct.cancelled() => Err(ErrorData::new(CANCELLED, "The client went away", None)),
-            () = self.cancelled(&context) => {
-                Err(ErrorData::new(CANCELLED, "The client cancelled the call", None))
+            () = context.ct.cancelled() => {
+                Err(ErrorData::new(CANCELLED, "The client went away", None))
             }
-            result = self.call(request) => result.map(CallToolResponse::from),
+            result = self.made(request, &id) => result.map(CallToolResponse::from),
             () = self.progress(&context) => Err(ErrorData::internal_error("unreachable", None)),
-            () = tokio::time::sleep(LONGEST_CALL) => {
-                let error = Error::new(codes::REQUEST_TIMEOUT, "The call did not end in time");
-                Ok(tools::mistake(&error).into())
-            }
         }
     }
 

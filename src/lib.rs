@@ -3,7 +3,7 @@
 //! Layers; a module imports only from layers below its own, or as
 //! `docs/ARCHITECTURE.md` says (`tests/it/architecture.rs` checks):
 //! 0 `domain error config telemetry`, 1 `db vault net catalog`,
-//! 2 `cache storage logbook limits search`, 3 `app`, 4 `credentials execute connect session`,
+//! 2 `cache storage logbook limits search`, 3 `app`, 4 `credentials execute connect session mcp_server mcp_oauth`,
 //! 5 `api web mcp worker`, 6 `boot cli`.
 
 pub mod api;
@@ -22,6 +22,8 @@ pub mod execute;
 pub mod limits;
 pub mod logbook;
 pub mod mcp;
+pub mod mcp_oauth;
+pub mod mcp_server;
 pub mod net;
 pub mod search;
 pub mod session;

@@ -47,7 +47,8 @@ providers() {
     local name="$1" port="$2" tries
     mkdir -p "$run/$name"
     (cd "$work/providers" && exec "$node" start.mjs --out "$run/$name" \
-        --callback "http://127.0.0.1:$port/api/v3/toolkits/auth/callback") \
+        --callback "http://127.0.0.1:$port/api/v3/toolkits/auth/callback" \
+        --catalogue "$root/toolkits") \
         </dev/null >"$run/$name/providers.log" 2>&1 &
     stack_pids+=("$!")
     for ((tries = 0; tries < 300; tries++)); do

@@ -23,6 +23,7 @@ use crate::db;
 use crate::db::notify::Changed;
 use crate::domain::connection::{Account, AuthConfig, Principal, Project};
 use crate::domain::id::{AccountId, AuthConfigId, ProjectId, SessionId};
+use crate::domain::mcp_server::{McpServer, McpServerId};
 use crate::domain::project::ProjectConfig;
 use crate::domain::session::Session;
 use crate::error::Result;
@@ -71,6 +72,8 @@ pub struct Cache {
     accounts: Lru<(ProjectId, AccountId), Entry<Account>>,
     defaults: Lru<UserKey, Entry<Default>>,
     sessions: Lru<(ProjectId, SessionId), Entry<Session>>,
+    projects: Lru<ProjectId, Entry<Project>>,
+    mcp_servers: Lru<McpServerId, Entry<McpServer>>,
     /// Refreshes in progress on this replica.
     pub flights: Flights,
 }
@@ -96,6 +99,8 @@ impl Cache {
             accounts: Lru::new(50_000),
             defaults: Lru::new(50_000),
             sessions: Lru::new(20_000),
+            projects: Lru::new(10_000),
+            mcp_servers: Lru::new(10_000),
             flights: Flights::default(),
         }
     }
@@ -294,11 +299,49 @@ impl Cache {
         Ok(session)
     }
 
+    /// A project that is not deleted; none when there is none.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn project(&self, id: &ProjectId) -> Result<Option<Arc<Project>>> {
+        if id.as_str().len() > MAX_NAME {
+            return Ok(None);
+        }
+        if let Some(known) = Self::fresh(self.projects.get(id), MAX_AGE) {
+            return Ok(known);
+        }
+        let began = self.generation();
+        let project = db::project::get(&self.db, id).await?.map(|row| Arc::new(project_of(row)));
+        self.store(&self.projects, id.clone(), project.clone(), began);
+        Ok(project)
+    }
+
+    /// The MCP server under an address; none when there is none, or it is deleted.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn mcp_server(&self, id: &McpServerId) -> Result<Option<Arc<McpServer>>> {
+        if let Some(known) = Self::fresh(self.mcp_servers.get(id), MAX_AGE) {
+            return Ok(known);
+        }
+        let began = self.generation();
+        let row = match db::mcp_server::project_of(&self.db, id).await? {
+            Some(project) => db::mcp_server::get(&self.db, &project, id).await?,
+            None => None,
+        };
+        let server = row.map(|row| Arc::new(mcp_server_of(row)));
+        self.store(&self.mcp_servers, id.clone(), server.clone(), began);
+        Ok(server)
+    }
+
     /// Drops what a change made stale, on this replica.
     pub fn invalidate(&self, what: &Changed) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         match what {
-            Changed::Keys => self.principals.clear(),
+            Changed::Keys => {
+                self.principals.clear();
+                self.projects.clear();
+            }
             Changed::AuthConfig { project, id } => {
                 self.auth_configs.remove(&(project.clone(), id.clone()));
                 // Which account is a user's default depends on the config being enabled.
@@ -310,6 +353,11 @@ impl Cache {
             }
             Changed::Session { project, id } => {
                 self.sessions.remove(&(project.clone(), id.clone()));
+            }
+            Changed::McpServer { id } => {
+                if let Some(id) = McpServerId::parse(id) {
+                    self.mcp_servers.remove(&id);
+                }
             }
             Changed::DataKeys { .. } | Changed::ServerKeys => self.vault.forget(what),
         }
@@ -323,6 +371,8 @@ impl Cache {
         self.accounts.clear();
         self.defaults.clear();
         self.sessions.clear();
+        self.projects.clear();
+        self.mcp_servers.clear();
         self.vault.forget_all();
     }
 }
@@ -351,5 +401,21 @@ pub fn session_of(row: db::session::SessionRow) -> Session {
         custom_tools: row.custom_tools.unwrap_or_default(),
         created_at: row.created_at,
         updated_at: row.updated_at,
+    }
+}
+
+/// The domain form of a row.
+pub fn mcp_server_of(row: db::mcp_server::McpServerRow) -> McpServer {
+    McpServer {
+        project_id: row.project_id,
+        id: row.id,
+        name: row.name,
+        toolkits: row.toolkits,
+        auth_config_ids: row.auth_config_ids,
+        allowed_tools: row.allowed_tools,
+        managed_auth: row.managed_auth,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        instances: row.instances,
     }
 }

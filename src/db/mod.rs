@@ -15,6 +15,7 @@ pub mod execution_log;
 pub mod file_object;
 pub mod key_rotation;
 pub mod link_key;
+pub mod mcp_server;
 pub mod notify;
 pub mod oauth_client;
 pub mod project;

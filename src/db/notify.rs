@@ -37,6 +37,11 @@ pub enum Changed {
         /// Its id.
         id: SessionId,
     },
+    /// An MCP server.
+    McpServer {
+        /// Its id, which is its address too.
+        id: String,
+    },
     /// A project's data keys.
     DataKeys {
         /// The project.

@@ -4,6 +4,7 @@
 pub mod connection;
 pub mod id;
 pub mod identity;
+pub mod mcp_server;
 pub mod outbound;
 pub mod page;
 pub mod project;

@@ -1,7 +1,7 @@
 // Starts every provider that the acceptance tests use, on free loopback ports. Ends by a signal, or
 // when the process that started it is gone.
 //
-//   node start.mjs --callback <redirect URI of the server under test> --out <folder>
+//   node start.mjs --callback <redirect URI of the server under test> --out <folder> --catalogue <toolkits>
 //
 // Writes to the folder: providers.yaml (PATCHBAY_PROVIDERS_FILE), toolkits (PATCHBAY_TOOLKITS_DIR),
 // lodge.json (credentials), env (shell variables with the
@@ -18,7 +18,7 @@ import { LODGE_SECRETS, startLodge } from './lodge.mjs';
 import { startHarbour, startTidepool } from './mcp.mjs';
 
 const { values: options } = parseArgs({
-  options: { callback: { type: 'string' }, out: { type: 'string' } },
+  options: { callback: { type: 'string' }, out: { type: 'string' }, catalogue: { type: 'string' } },
 });
 const here = import.meta.dirname;
 mkdirSync(options.out, { recursive: true });
@@ -127,6 +127,7 @@ const providers = {
   // Two remote MCP servers in place of well-known ones: their clients register themselves.
   linear_mcp: { base_url: `${tidepool}/mcp` },
   notion_mcp: { base_url: `${harbour}/mcp` },
+  any_mcp: { hosts: ['127.0.0.1'] },
   acme: {
     base_url: acme,
     authorize_url: `${acme}/oauth/auth`,
@@ -160,6 +161,12 @@ const definition = join(toolkits, 'lodge/toolkit.yaml');
 writeFileSync(definition, readFileSync(definition, 'utf8')
   .replace('base_url: https://lodge.example', `base_url: ${lodge}`)
   .replaceAll('https://lodge.example/oauth1', `${lodge}/oauth1`));
+
+// The toolkit for any remote MCP server as it is, but for https, which those here do not have.
+mkdirSync(join(toolkits, 'any_mcp'));
+writeFileSync(join(toolkits, 'any_mcp/toolkit.yaml'), readFileSync(join(options.catalogue, 'mcp/toolkit.yaml'), 'utf8')
+  .replace('slug: mcp', 'slug: any_mcp')
+  .replace('base_url: https://', 'base_url: http://'));
 
 for (let tries = 0; ; tries += 1) {
   try {

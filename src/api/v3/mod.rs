@@ -6,6 +6,7 @@ mod execute;
 mod files;
 mod logs;
 mod logs_internal;
+mod mcp;
 mod orgs;
 mod scopes;
 mod session;
@@ -34,4 +35,5 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(files::router())
         .merge(logs::router())
         .merge(logs_internal::router())
+        .merge(mcp::router())
 }

@@ -3,6 +3,6 @@
 mod accounts;
 mod answers;
 mod faults;
-mod provider;
+pub mod provider;
 mod proxying;
 mod requests;

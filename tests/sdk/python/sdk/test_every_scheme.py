@@ -182,6 +182,23 @@ def test_a_remote_mcp_server_is_found_registered_with_and_called(composio, env, 
         composio.connected_accounts.get(request.id)
 
 
+@pytest.mark.parametrize("place", MCP.values())
+def test_any_remote_mcp_server_is_connected_by_its_address(composio, env, auth_config, user, place):
+    server = httpx.URL(os.environ[place]).netloc.decode()
+    request = composio.connected_accounts.initiate(
+        user_id=user,
+        auth_config_id=auth_config("any_mcp", "DCR_OAUTH"),
+        callback_url=env.callback,
+        config=state("DCR_OAUTH", {"server": server, "status": "INITIALIZING"}),
+    )
+    landed = query_of(Browser(login=user).go(request.redirect_url))
+    assert landed["status"] == "success", landed
+    assert request.wait_for_connection(timeout=5).status == "ACTIVE"
+    assert call_mcp(composio, request.id) == user
+    composio.connected_accounts.refresh(request.id)
+    assert call_mcp(composio, request.id) == user
+
+
 def test_an_mcp_server_must_be_a_public_one(composio, auth_config, user):
     config = auth_config("mcp", "DCR_OAUTH")
     with pytest.raises(BadRequestError) as caught:

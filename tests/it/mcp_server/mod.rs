@@ -1,0 +1,5 @@
+//! MCP servers: their REST API, and what a server lists and executes.
+
+mod instances;
+mod rest;
+mod serving;

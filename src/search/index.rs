@@ -263,6 +263,8 @@ impl Index {
         weighed(counted, &self.averages, |term, weight| {
             weights.insert(&terms[term as usize], weight);
         });
+        let named = format!("{NAMED}{}", doc.toolkit);
+        weights.insert(&named, 1.0);
         let (mut score, mut cover, mut whole) = (0.0, 0.0, 0.0);
         for part in &query.units {
             let ways = part.ways.iter().map(|way| (&*self.terms[way.term as usize], way.weight));

@@ -7,6 +7,7 @@
 //! | `count` | which terms a tool has, and in which fields |
 //! | `index` | which tools have a term, and how much that says (BM25F) |
 //! | `query` | what a query asks for |
+//! | `plan` | how the tools of a toolkit go together |
 //! | `words` | lists that are too short for an index |
 //!
 //! [`Search`] puts them over the catalogue. Whoever asks for tools asks it; how it ranks is its
@@ -15,6 +16,7 @@
 mod count;
 pub mod index;
 mod lexicon;
+pub mod plan;
 mod query;
 mod text;
 pub mod words;

@@ -10,7 +10,7 @@ const BY_CLASS: f32 = 0.85;
 /// What a term counts that is only spelled nearly alike.
 const NEARLY: f32 = 0.7;
 /// What the toolkit counts that a unit names.
-const TOOLKIT: f32 = 6.0;
+const TOOLKIT: f32 = 3.0;
 /// Most words of a toolkit's name.
 const NAME_WORDS: usize = 4;
 /// Most terms that a misspelled word may mean.

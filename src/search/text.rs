@@ -164,7 +164,6 @@ pub(super) fn stem(word: &str) -> Cow<'_, str> {
         root = rest.into();
         cut = true;
     }
-    let mut root = root;
     if cut {
         let bytes = root.as_bytes();
         let last = bytes[bytes.len() - 1];

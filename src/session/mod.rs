@@ -8,6 +8,7 @@
 //! | `account` | with which account a tool is executed |
 //! | `execute` | the one door to tools: meta tools and those of the catalogue |
 //! | `memory` | what an agent noted |
+//! | `search` | finding its tools, and what it takes to use them |
 //! | `meta` | the meta tools, one file each |
 
 pub mod account;
@@ -16,6 +17,7 @@ pub mod custom;
 pub mod execute;
 pub mod memory;
 pub mod meta;
+pub mod search;
 pub mod tools;
 
 use std::sync::Arc;

@@ -4,6 +4,8 @@
 //! any tool, under the toolkit `composio`.
 
 mod get_tool_schemas;
+mod list_toolkits;
+mod search_tools;
 
 use std::sync::Arc;
 
@@ -37,8 +39,12 @@ pub struct Spec {
 /// A meta tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meta {
+    /// `COMPOSIO_SEARCH_TOOLS`
+    SearchTools,
     /// `COMPOSIO_GET_TOOL_SCHEMAS`
     GetToolSchemas,
+    /// `COMPOSIO_LIST_TOOLKITS`
+    ListToolkits,
 }
 
 /// Whom a meta tool works for.
@@ -59,7 +65,7 @@ pub type Answer = (Map<String, Value>, Option<String>);
 
 impl Meta {
     /// All of them, in the order of lists.
-    pub const ALL: &'static [Self] = &[Self::GetToolSchemas];
+    pub const ALL: &'static [Self] = &[Self::SearchTools, Self::GetToolSchemas, Self::ListToolkits];
 
     /// The meta tool of a slug.
     pub fn of(slug: &str) -> Option<Self> {
@@ -74,14 +80,18 @@ impl Meta {
     /// Its texts and schemas.
     pub fn spec(self) -> &'static Spec {
         match self {
+            Self::SearchTools => search_tools::spec(),
             Self::GetToolSchemas => get_tool_schemas::spec(),
+            Self::ListToolkits => list_toolkits::spec(),
         }
     }
 
     /// Whether the session has it.
     pub fn is_offered(self, session: &Session) -> bool {
         match self {
-            Self::GetToolSchemas => session.config.enable_search,
+            Self::SearchTools | Self::GetToolSchemas | Self::ListToolkits => {
+                session.config.enable_search
+            }
         }
     }
 
@@ -108,7 +118,9 @@ impl Meta {
 
     async fn run(self, context: &Context<'_>, arguments: Map<String, Value>) -> Result<Answer> {
         match self {
+            Self::SearchTools => search_tools::run(context, arguments).await,
             Self::GetToolSchemas => get_tool_schemas::run(context, arguments),
+            Self::ListToolkits => list_toolkits::run(context, arguments).await,
         }
     }
 }

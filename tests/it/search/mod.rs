@@ -1,5 +1,7 @@
 //! Finding tools of the built-in catalogue by what somebody wants to do.
 
+mod plans;
+
 use std::sync::{Arc, LazyLock};
 
 use patchbay::catalog::Catalog;

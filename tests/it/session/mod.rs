@@ -2,3 +2,5 @@
 
 mod lifecycle;
 mod memory;
+mod meta;
+mod search;

@@ -1,6 +1,7 @@
 //! Sessions of agents.
 
 mod input;
+mod search;
 mod view;
 
 use axum::extract::{MatchedPath, State};
@@ -37,6 +38,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(tools))
         .routes(routes!(execute))
         .routes(routes!(execute_meta))
+        .routes(routes!(search::search))
 }
 
 /// A new session.

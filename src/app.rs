@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::db;
 use crate::db::notify::Changed;
 use crate::error::Result;
-use crate::limits::RateLimiter;
+use crate::limits::{RateLimiter, TriesByAddress};
 use crate::logbook::Logbook;
 use crate::net::Client;
 use crate::search::Search;
@@ -42,6 +42,8 @@ pub struct App {
     pub logbook: Logbook,
     /// Rate limit.
     pub limits: Arc<RateLimiter>,
+    /// Tries of those who have no key yet.
+    pub tries: TriesByAddress,
     /// Cancelled when the server stops.
     pub stop: CancellationToken,
     /// Background tasks that the shutdown waits for.
@@ -80,6 +82,7 @@ impl App {
             files,
             logbook,
             limits,
+            tries: TriesByAddress::default(),
             stop,
             tasks,
         }))

@@ -74,24 +74,36 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
         return Err(Error::bad_request("The request body must be a JSON object"));
     }
     let mut input = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut input).map_err(|error| {
-        let path = error.path().to_string();
-        let inner = error.into_inner();
-        match inner.classify() {
-            serde_json::error::Category::Data => {
-                let text = inner.to_string();
-                // The position in the text helps nobody once the path is known.
-                let text = text.split(" at line ").next().unwrap_or(&text);
-                let problem = if path == "." { text.to_owned() } else { format!("{path}: {text}") };
-                Error::invalid(format!("Invalid request body: {problem}"), vec![problem])
-            }
-            _ => Error::bad_request(format!("The request body is not valid JSON: {inner}")),
-        }
-    })?;
+    let value = serde_path_to_error::deserialize(&mut input).map_err(|error| refusal(&error))?;
     input.end().map_err(|error| {
         Error::bad_request(format!("The request body is not valid JSON: {error}"))
     })?;
     Ok(value)
+}
+
+/// What is wrong with a body.
+fn refusal(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
+    let path = error.path().to_string();
+    let inner = error.inner();
+    match inner.classify() {
+        serde_json::error::Category::Data => {
+            let text = inner.to_string();
+            // The position in the text helps nobody once the path is known.
+            let text = text.split(" at line ").next().unwrap_or(&text);
+            let problem = if path == "." { text.to_owned() } else { format!("{path}: {text}") };
+            Error::invalid(format!("Invalid request body: {problem}"), vec![problem])
+        }
+        _ => Error::bad_request(format!("The request body is not valid JSON: {inner}")),
+    }
+}
+
+/// A part of a body that was read as JSON already, with the path of what is wrong in it: serde
+/// loses the path in flattened structs.
+///
+/// # Errors
+/// 400 that names what is wrong.
+pub fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T> {
+    serde_path_to_error::deserialize(value).map_err(|error| refusal(&error))
 }
 
 /// Path parameters.

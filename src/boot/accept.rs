@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -37,8 +37,8 @@ pub async fn serve(router: Router, listener: TcpListener, stop: &CancellationTok
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) if is_the_clients(&error) => continue,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -50,7 +50,10 @@ pub async fn serve(router: Router, listener: TcpListener, stop: &CancellationTok
             tracing::debug!(%error, "TCP_NODELAY");
         }
         let router = router.clone();
-        let service = service_fn(move |request: Request<Incoming>| answer(&router, request));
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            answer(&router, request)
+        });
         let connection = http.serve_connection(TokioIo::new(stream), service);
         let connection = connections.watch(connection);
         tokio::spawn(async move {

@@ -9,6 +9,7 @@
 //! A fill that began before an invalidation must not store what it read: every fill
 //! carries the generation at which it began and is dropped when that has moved on.
 
+mod bell;
 mod flight;
 mod listen;
 
@@ -24,11 +25,14 @@ use crate::db::notify::Changed;
 use crate::domain::connection::{Account, AuthConfig, Principal, Project};
 use crate::domain::id::{AccountId, AuthConfigId, ProjectId, SessionId};
 use crate::domain::mcp_server::{McpServer, McpServerId};
+use crate::domain::mcp_token::McpToken;
 use crate::domain::project::ProjectConfig;
 use crate::domain::session::Session;
+use crate::domain::time::now;
 use crate::error::Result;
 use crate::vault::{Vault, hash_token};
 
+pub use bell::Bell;
 pub use flight::{Flight, Flights};
 pub use listen::listen;
 
@@ -53,11 +57,18 @@ impl<T> Clone for Entry<T> {
     }
 }
 
-/// The account that is used when none is named.
-#[derive(Debug)]
-struct Default {
-    id: AccountId,
-    several: bool,
+/// Most accounts of one user and toolkit that are remembered; more than anybody has.
+const MAX_USABLE: usize = 100;
+
+/// An account that executions may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Usable {
+    /// Its id.
+    pub id: AccountId,
+    /// The developer's own name of it.
+    pub alias: Option<String>,
+    /// Auth config that it was made with.
+    pub auth_config_id: AuthConfigId,
 }
 
 type UserKey = (ProjectId, String, String);
@@ -70,10 +81,13 @@ pub struct Cache {
     principals: Lru<[u8; 32], Entry<Principal>>,
     auth_configs: Lru<(ProjectId, AuthConfigId), Entry<AuthConfig>>,
     accounts: Lru<(ProjectId, AccountId), Entry<Account>>,
-    defaults: Lru<UserKey, Entry<Default>>,
+    usable: Lru<UserKey, Entry<Vec<Usable>>>,
     sessions: Lru<(ProjectId, SessionId), Entry<Session>>,
+    /// Rings when accounts change, here or on another replica.
+    pub bell: Bell,
     projects: Lru<ProjectId, Entry<Project>>,
     mcp_servers: Lru<McpServerId, Entry<McpServer>>,
+    mcp_tokens: Lru<(ProjectId, [u8; 32]), Entry<McpToken>>,
     /// Refreshes in progress on this replica.
     pub flights: Flights,
 }
@@ -82,7 +96,7 @@ impl std::fmt::Debug for Cache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Cache")
             .field("accounts", &self.accounts.len())
-            .field("defaults", &self.defaults.len())
+            .field("usable", &self.usable.len())
             .finish_non_exhaustive()
     }
 }
@@ -97,10 +111,12 @@ impl Cache {
             principals: Lru::new(10_000),
             auth_configs: Lru::new(10_000),
             accounts: Lru::new(50_000),
-            defaults: Lru::new(50_000),
+            usable: Lru::new(50_000),
             sessions: Lru::new(20_000),
+            bell: Bell::default(),
             projects: Lru::new(10_000),
             mcp_servers: Lru::new(10_000),
+            mcp_tokens: Lru::new(10_000),
             flights: Flights::default(),
         }
     }
@@ -237,6 +253,44 @@ impl Cache {
         Ok(account)
     }
 
+    /// The accounts of a user and toolkit that executions may use when none is named, newest
+    /// first; see [`db::account::usable_for`].
+    ///
+    /// # Errors
+    /// As [`Cache::auth_config`].
+    pub async fn usable_accounts(
+        &self,
+        project: &ProjectId,
+        user_id: &str,
+        toolkit_slug: &str,
+    ) -> Result<Arc<Vec<Usable>>> {
+        if user_id.len() > MAX_NAME {
+            return Ok(Arc::default());
+        }
+        let key = (project.clone(), user_id.to_owned(), toolkit_slug.to_owned());
+        if let Some(known) = Self::fresh(self.usable.get(&key), MAX_AGE) {
+            return Ok(known.unwrap_or_default());
+        }
+        let began = self.generation();
+        let limit = i64::try_from(MAX_USABLE).unwrap_or(i64::MAX);
+        let rows = db::account::usable_for(&self.db, project, user_id, toolkit_slug, limit).await?;
+        let found = rows.iter().map(|row| Usable {
+            id: row.id.clone(),
+            alias: row.alias.clone(),
+            auth_config_id: row.auth_config_id.clone(),
+        });
+        let found = Arc::new(found.collect::<Vec<_>>());
+        // The newest one is about to be used.
+        if let Some(row) = rows.into_iter().next() {
+            let account = Arc::new(self.vault.open_account(row).await?);
+            let key = (project.clone(), account.id.clone());
+            self.store(&self.accounts, key, Some(account), began);
+        }
+        let known = (!found.is_empty()).then(|| found.clone());
+        self.store(&self.usable, key, known, began);
+        Ok(found)
+    }
+
     /// The newest usable account of a user for a toolkit, and whether there are others.
     ///
     /// # Errors
@@ -247,33 +301,10 @@ impl Cache {
         user_id: &str,
         toolkit_slug: &str,
     ) -> Result<Option<(Arc<Account>, bool)>> {
-        if user_id.len() > MAX_NAME {
-            return Ok(None);
-        }
-        let key = (project.clone(), user_id.to_owned(), toolkit_slug.to_owned());
-        if let Some(known) = Self::fresh(self.defaults.get(&key), MAX_AGE) {
-            return match known {
-                None => Ok(None),
-                Some(known) => {
-                    let account = self.account(project, &known.id).await?;
-                    Ok(account.map(|account| (account, known.several)))
-                }
-            };
-        }
-        let began = self.generation();
-        let rows = db::account::usable_for(&self.db, project, user_id, toolkit_slug, 2).await?;
-        let several = rows.len() > 1;
-        let account = match rows.into_iter().next() {
-            Some(row) => Some(Arc::new(self.vault.open_account(row).await?)),
-            None => None,
-        };
-        let found = account.as_ref().map(|a| Arc::new(Default { id: a.id.clone(), several }));
-        self.store(&self.defaults, key, found, began);
-        if let Some(account) = &account {
-            let key = (project.clone(), account.id.clone());
-            self.store(&self.accounts, key, Some(account.clone()), began);
-        }
-        Ok(account.map(|account| (account, several)))
+        let usable = self.usable_accounts(project, user_id, toolkit_slug).await?;
+        let Some(newest) = usable.first() else { return Ok(None) };
+        let account = self.account(project, &newest.id).await?;
+        Ok(account.map(|account| (account, usable.len() > 1)))
     }
 
     /// A session that is not deleted; none when there is none.
@@ -334,6 +365,33 @@ impl Cache {
         Ok(server)
     }
 
+    /// What an MCP client's access token of a project opens; none when it is not valid.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn mcp_token(
+        &self,
+        project: &ProjectId,
+        token: &str,
+    ) -> Result<Option<Arc<McpToken>>> {
+        let hash = hash_token(token);
+        let mut id = [0u8; 32];
+        id.copy_from_slice(&hash);
+        let key = (project.clone(), id);
+        if let Some(entry) = self.mcp_tokens.get(&key) {
+            let max_age = if entry.value.is_some() { MAX_AGE } else { UNKNOWN_KEY_AGE };
+            if let Some(known) = Self::fresh(Some(entry), max_age) {
+                return Ok(known.filter(|token| token.expires_at > now()));
+            }
+        }
+        let began = self.generation();
+        let row = db::mcp_oauth::access(&self.db, project, &hash).await?;
+        let token = row
+            .map(|row| Arc::new(McpToken { resource: row.resource, expires_at: row.expires_at }));
+        self.store(&self.mcp_tokens, key, token.clone(), began);
+        Ok(token)
+    }
+
     /// Drops what a change made stale, on this replica.
     pub fn invalidate(&self, what: &Changed) {
         self.generation.fetch_add(1, Ordering::AcqRel);
@@ -341,15 +399,18 @@ impl Cache {
             Changed::Keys => {
                 self.principals.clear();
                 self.projects.clear();
+                // They end with the key that signed in.
+                self.mcp_tokens.clear();
             }
             Changed::AuthConfig { project, id } => {
                 self.auth_configs.remove(&(project.clone(), id.clone()));
-                // Which account is a user's default depends on the config being enabled.
-                self.defaults.clear();
+                // Which accounts can be used depends on the config being enabled.
+                self.usable.clear();
             }
             Changed::Account { project, id, user } => {
                 self.accounts.remove(&(project.clone(), id.clone()));
-                self.defaults.retain(|(p, u, _), _| p != project || u != user);
+                self.usable.retain(|(p, u, _), _| p != project || u != user);
+                self.bell.ring(project, user);
             }
             Changed::Session { project, id } => {
                 self.sessions.remove(&(project.clone(), id.clone()));
@@ -358,6 +419,9 @@ impl Cache {
                 if let Some(id) = McpServerId::parse(id) {
                     self.mcp_servers.remove(&id);
                 }
+            }
+            Changed::McpTokens { project } => {
+                self.mcp_tokens.retain(|(owner, _), _| owner != project);
             }
             Changed::DataKeys { .. } | Changed::ServerKeys => self.vault.forget(what),
         }
@@ -369,10 +433,12 @@ impl Cache {
         self.principals.clear();
         self.auth_configs.clear();
         self.accounts.clear();
-        self.defaults.clear();
+        self.usable.clear();
+        self.bell.ring_all();
         self.sessions.clear();
         self.projects.clear();
         self.mcp_servers.clear();
+        self.mcp_tokens.clear();
         self.vault.forget_all();
     }
 }

@@ -76,6 +76,8 @@ pub struct Config {
     pub log_max_payload_bytes: usize,
     /// `file_ttl_s`
     pub file_ttl: Duration,
+    /// `result_preview_chars`
+    pub result_preview_chars: usize,
     /// `connect_ttl_s`
     pub connect_ttl: Duration,
     /// `link_max_tries`

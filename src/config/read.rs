@@ -208,6 +208,7 @@ impl Reader {
             search_schema_chars: self.at_least("search_schema_chars", 0),
             log_max_payload_bytes: self.at_least("log_max_payload_bytes", 0),
             file_ttl: self.seconds("file_ttl_s"),
+            result_preview_chars: self.at_least("result_preview_chars", 2000),
             connect_ttl: self.seconds("connect_ttl_s"),
             link_max_tries: self.at_least("link_max_tries", 1),
             refresh_claim: self.refresh_claim(),

@@ -126,6 +126,45 @@ fn choose<'a>(app: &App, toolkit: &'a Toolkit, new: &New) -> Result<(&'a AuthSch
 /// 404 for an unknown toolkit; 400 for an unknown scheme, missing or wrong fields, or when the
 /// operator has no client.
 pub async fn create(app: &App, project: &Project, new: New) -> Result<AuthConfig> {
+    let config = prepared(app, project, new)?;
+    db::auth_config::insert(&app.db, &app.vault.seal_auth_config(&config).await?).await?;
+    // An id that was asked for before it existed is remembered as unknown.
+    app.changed(&app.db, &changed(&config)).await?;
+    Ok(config)
+}
+
+/// The newest enabled auth config of a toolkit that has anything to connect, made of `new` when
+/// there is none. Callers that come at once, on whatever replica, get the same one.
+///
+/// # Errors
+/// As [`create`].
+pub async fn newest_or_create(
+    app: &App,
+    project: &Project,
+    toolkit: &Toolkit,
+    new: impl FnOnce() -> Result<New>,
+) -> Result<AuthConfigId> {
+    let slug = &toolkit.file.slug;
+    if let Some(id) = db::auth_config::newest(&app.db, &project.id, slug).await? {
+        return Ok(id);
+    }
+    // Sealed before the transaction begins, which so holds the lock for two statements only.
+    let config = prepared(app, project, new()?)?;
+    let row = app.vault.seal_auth_config(&config).await?;
+    let mut tx = app.db.begin().await?;
+    db::auth_config::lock_toolkit(&mut *tx, &project.id, slug).await?;
+    if let Some(id) = db::auth_config::newest(&mut *tx, &project.id, slug).await? {
+        return Ok(id);
+    }
+    db::auth_config::insert(&mut *tx, &row).await?;
+    app.changed(&mut *tx, &changed(&config)).await?;
+    tx.commit().await?;
+    app.cache.invalidate(&changed(&config));
+    Ok(config.id)
+}
+
+/// A new auth config that is not stored yet.
+fn prepared(app: &App, project: &Project, new: New) -> Result<AuthConfig> {
     let toolkit = toolkit(app, new.toolkit_slug.trim())?;
     let (scheme, is_managed) = choose(app, toolkit, &new)?;
     let name = new
@@ -150,9 +189,6 @@ pub async fn create(app: &App, project: &Project, new: New) -> Result<AuthConfig
         updated_at: at,
     };
     apply(app, &mut config, toolkit, scheme, new.change)?;
-    db::auth_config::insert(&app.db, &app.vault.seal_auth_config(&config).await?).await?;
-    // An id that was asked for before it existed is remembered as unknown.
-    app.changed(&app.db, &changed(&config)).await?;
     Ok(config)
 }
 

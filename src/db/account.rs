@@ -157,6 +157,48 @@ pub async fn usable_for(
     .await
 }
 
+/// The account of a user and toolkit that has an alias.
+pub async fn by_alias(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    user_id: &str,
+    toolkit_slug: &str,
+    alias: &str,
+) -> sqlx::Result<Option<AccountId>> {
+    sqlx::query_scalar(
+        "select id from connected_account
+         where project_id = $1 and user_id = $2 and toolkit_slug = $3 and alias = $4
+            and deleted_at is null",
+    )
+    .bind(project_id)
+    .bind(user_id)
+    .bind(toolkit_slug)
+    .bind(alias)
+    .fetch_optional(db)
+    .await
+}
+
+/// The newest accounts of a user and toolkit, whatever their state, newest first.
+pub async fn of_user(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    user_id: &str,
+    toolkit_slug: &str,
+    limit: i64,
+) -> sqlx::Result<Vec<AccountRow>> {
+    sqlx::query_as(
+        "select * from connected_account
+         where project_id = $1 and user_id = $2 and toolkit_slug = $3 and deleted_at is null
+         order by created_at desc, id limit $4",
+    )
+    .bind(project_id)
+    .bind(user_id)
+    .bind(toolkit_slug)
+    .bind(limit)
+    .fetch_all(db)
+    .await
+}
+
 fn filtered(head: &'static str, project_id: &ProjectId, filter: &Filter) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new(head);
     query.push(" from connected_account where deleted_at is null and project_id = ");

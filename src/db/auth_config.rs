@@ -91,6 +91,38 @@ pub async fn get(
     .await
 }
 
+/// The newest auth config of a toolkit that is switched on and has something to connect.
+pub async fn newest(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    toolkit_slug: &str,
+) -> sqlx::Result<Option<AuthConfigId>> {
+    sqlx::query_scalar(
+        "select id from auth_config
+         where project_id = $1 and toolkit_slug = $2 and is_enabled and deleted_at is null
+            and scheme <> 'NO_AUTH'
+         order by created_at desc, id limit 1",
+    )
+    .bind(project_id)
+    .bind(toolkit_slug)
+    .fetch_optional(db)
+    .await
+}
+
+/// Waits until no other transaction holds the project's lock of a toolkit, and holds it until
+/// this one ends.
+pub async fn lock_toolkit(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    toolkit_slug: &str,
+) -> sqlx::Result<()> {
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind(format!("auth_config/{project_id}/{toolkit_slug}"))
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 fn filtered<'a>(
     head: &'static str,
     project_id: &'a ProjectId,

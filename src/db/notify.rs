@@ -42,6 +42,11 @@ pub enum Changed {
         /// Its id, which is its address too.
         id: String,
     },
+    /// A sign-in of an MCP client was revoked.
+    McpTokens {
+        /// Its project.
+        project: ProjectId,
+    },
     /// A project's data keys.
     DataKeys {
         /// The project.

@@ -36,7 +36,7 @@ pub struct ConfigVersionRow {
     pub version: i32,
     /// The configuration.
     pub config: Json<SessionConfig>,
-    /// When it began to hold.
+    /// When the next version took its place; of the present one, when it began to hold.
     pub created_at: DateTime<Utc>,
 }
 
@@ -132,7 +132,9 @@ pub async fn versions(
     offset: i64,
 ) -> sqlx::Result<(Vec<ConfigVersionRow>, i64)> {
     let rows = sqlx::query_as(
-        "select version, config, created_at from session_config_version
+        "select version, config,
+            coalesce(lead(created_at) over (order by version), created_at) as created_at
+         from session_config_version
          where project_id = $1 and session_id = $2 order by version desc limit $3 offset $4",
     )
     .bind(project)
@@ -175,4 +177,16 @@ pub async fn delete(
         sqlx::query(statement).bind(project).bind(id).execute(&mut *db).await?;
     }
     Ok(true)
+}
+
+/// Whether PostgreSQL knows a time zone of this name. The name must have the form of one: what
+/// PostgreSQL takes besides names (abbreviations, rules) are no IANA names.
+pub async fn knows_time_zone(db: impl PgExecutor<'_>, name: &str) -> sqlx::Result<bool> {
+    let known = sqlx::query("select now() at time zone $1").bind(name).execute(db).await;
+    match known {
+        Ok(_) => Ok(true),
+        // Invalid parameter value.
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("22023") => Ok(false),
+        Err(error) => Err(error),
+    }
 }

@@ -5,6 +5,7 @@ pub mod connection;
 pub mod id;
 pub mod identity;
 pub mod mcp_server;
+pub mod mcp_token;
 pub mod outbound;
 pub mod page;
 pub mod project;

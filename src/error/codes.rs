@@ -138,6 +138,12 @@ codes! {
     SESSION_CONFIG_NOT_FOUND = 2004 "ToolRouter_SessionConfigNotFound" NOT_FOUND None;
     /// Unknown recipe.
     RECIPE_NOT_FOUND = 2005 "ToolRouter_RecipeNotFound" NOT_FOUND None;
+    /// The toolkit needs no account, so that there is nothing to connect.
+    SESSION_NOTHING_TO_CONNECT = 2020 "ToolRouter_NothingToConnect" BAD_REQUEST None;
+    /// The user has as many accounts of the toolkit as the session allows.
+    SESSION_ACCOUNT_LIMIT = 2021 "ToolRouter_AccountLimit" BAD_REQUEST None;
+    /// The session sends no requests of the caller's own.
+    SESSION_PROXY_NOT_ALLOWED = 2022 "ToolRouter_ProxyNotAllowed" FORBIDDEN Some(false);
     /// The tool is run by the caller's own process.
     CUSTOM_TOOL_IS_LOCAL = 2006 "ToolRouter_CustomToolIsLocal" BAD_REQUEST None;
     /// Unknown MCP server, or a deleted one.

@@ -175,7 +175,7 @@ fn check_status(account: &Account) -> Result<()> {
 }
 
 /// Whether the server may not choose among several accounts.
-fn refuses(app: &App, project: &Project) -> bool {
+pub fn refuses(app: &App, project: &Project) -> bool {
     let setting = project.config.on_ambiguous_account.unwrap_or(app.config.on_ambiguous_account);
     setting == OnAmbiguous::Refuse
 }

@@ -36,6 +36,7 @@ use record::Record;
 use redact::Secrets;
 use steps::{Outcome, Run};
 
+pub use access::refuses as refuses_to_choose;
 pub use proxy::proxy;
 pub use types::*;
 

@@ -5,6 +5,7 @@
 //! together: exact on one replica, a second behind on several. Without a database the counting goes
 //! on alone.
 
+mod tries;
 mod window;
 
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ use crate::db;
 use crate::domain::id::{OrgId, random_text};
 use crate::domain::time::now;
 
+pub use tries::{Address, Tries, TriesByAddress};
 use window::{SLICE_S, Window};
 pub use window::{Usage, WINDOW_S};
 

@@ -10,7 +10,7 @@ const BY_CLASS: f32 = 0.85;
 /// What a term counts that is only spelled nearly alike.
 const NEARLY: f32 = 0.7;
 /// What the toolkit counts that a unit names.
-const TOOLKIT: f32 = 3.0;
+const TOOLKIT: f32 = 6.0;
 /// Most words of a toolkit's name.
 const NAME_WORDS: usize = 4;
 /// Most terms that a misspelled word may mean.
@@ -22,6 +22,7 @@ const MAX_CLASS: f32 = 4.0;
 #[derive(Debug, Default)]
 pub struct Query {
     pub(super) units: Vec<Unit>,
+    names_toolkit: bool,
 }
 
 /// One thing that is asked for: a word or a phrase.
@@ -31,6 +32,8 @@ pub(super) struct Unit {
     pub ways: Vec<Way>,
     /// The most that it can count.
     pub mass: f32,
+    /// Whether it is the name of a toolkit.
+    pub named: bool,
     /// Its stem, when no tool has it.
     pub unknown: Option<String>,
 }
@@ -50,6 +53,11 @@ impl Unit {
 }
 
 impl Query {
+    /// Whether it names a toolkit; all of its tools match then, to a degree.
+    pub fn names_toolkit(&self) -> bool {
+        self.names_toolkit
+    }
+
     /// Whether nothing is asked for that any tool could have.
     pub fn is_empty(&self) -> bool {
         self.units.is_empty()
@@ -65,6 +73,7 @@ pub(super) fn cut(index: &Index, text: &str) -> Query {
     while at < words.len() {
         let (count, unit) = unit(index, &words[at..], &stems[at..], &mut key);
         at += count;
+        query.names_toolkit |= unit.as_ref().is_some_and(|unit| unit.named);
         if let Some(unit) = unit {
             let again = |other: &Unit| {
                 other.ways.first().map(|way| way.term) == unit.ways.first().map(|way| way.term)
@@ -133,7 +142,7 @@ fn unit(
     }
     let most = ways.iter().map(|way| way.weight).fold(0.0, f32::max);
     let mass = if most > 0.0 { most } else { (index.len() as f32 + 1.0).ln() };
-    (count, Some(Unit { ways, mass, unknown }))
+    (count, Some(Unit { ways, mass, named: toolkit.is_some(), unknown }))
 }
 
 /// The toolkit whose name the words begin with, and of how many words it is.

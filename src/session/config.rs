@@ -4,8 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::custom;
 use crate::app::App;
 use crate::connect::callback_url;
+use crate::db;
 use crate::domain::connection::Project;
 use crate::domain::id::{AccountId, AuthConfigId};
 use crate::domain::session::{Choice, Preload, SessionConfig, TagFilter, ToolRule};
@@ -120,7 +122,8 @@ impl Check<'_> {
     }
 }
 
-/// The configuration in canonical spelling.
+/// The configuration in canonical spelling. Parts that are as in `before` are not looked at again:
+/// an account that was deleted since must not stand in the way of every later change.
 ///
 /// # Errors
 /// 400 with everything that is wrong.
@@ -129,14 +132,21 @@ pub async fn checked(
     project: &Project,
     user_id: &str,
     mut config: SessionConfig,
+    before: &SessionConfig,
 ) -> Result<SessionConfig> {
     let mut check = Check { app, problems: Vec::new() };
-    config.toolkits = config.toolkits.map(|choice| check.toolkits(choice));
+    if config.toolkits != before.toolkits {
+        config.toolkits = config.toolkits.map(|choice| check.toolkits(choice));
+    }
     if let Some(filter) = &config.tags {
         check.tags("tags", filter);
     }
     let mut tools = BTreeMap::new();
     for (slug, rule) in config.tools {
+        if before.tools.get(&slug) == Some(&rule) {
+            tools.insert(slug, rule);
+            continue;
+        }
         if let Some(slug) = check.toolkit("tools", &slug) {
             let rule = check.rule(&slug, rule);
             tools.insert(slug, rule);
@@ -149,8 +159,16 @@ pub async fn checked(
             names.clear();
         }
         let mut kept = Vec::new();
+        let known = match &before.preload {
+            Preload::Tools(known) => known.as_slice(),
+            Preload::All => &[],
+        };
         for slug in names.iter() {
-            if let Some(slug) = check.tool("preload.tools", None, slug)
+            if known.contains(slug) {
+                kept.push(slug.clone());
+            } else if custom::is_local(slug) {
+                check.wrong("preload.tools", "tools of your own have a `preload` of their own");
+            } else if let Some(slug) = check.tool("preload.tools", None, slug)
                 && !kept.contains(&slug)
             {
                 kept.push(slug);
@@ -167,13 +185,38 @@ pub async fn checked(
             "\"all\" needs a positive filter: toolkits.enable, tools.*.enable or tags.enable",
         );
     }
-    config.auth_configs = auth_configs(&mut check, project, config.auth_configs).await?;
-    let accounts = std::mem::take(&mut config.connected_accounts);
-    config.connected_accounts = connected_accounts(&mut check, project, user_id, accounts).await?;
-    if let Some(url) = &config.manage_connections.callback_url
-        && let Err(error) = callback_url::check("manage_connections.callback_url", url)
+    let given = std::mem::take(&mut config.auth_configs);
+    config.auth_configs = auth_configs(&mut check, project, given, &before.auth_configs).await?;
+    let given = std::mem::take(&mut config.connected_accounts);
+    let known = &before.connected_accounts;
+    config.connected_accounts =
+        connected_accounts(&mut check, project, user_id, given, known).await?;
+    let several = config.multi_account.as_ref().and_then(|multi| multi.enable) != Some(false);
+    for (toolkit, ids) in config.connected_accounts.iter().filter(|_| !several) {
+        if ids.len() > 1 {
+            let path = format!("connected_accounts.{toolkit}");
+            check.wrong(&path, "one account only while multi_account.enable is false");
+        }
+    }
+    let urls = [
+        ("manage_connections.callback_url", &config.manage_connections.callback_url),
+        ("experimental.link_url_overwrite", &config.link_url_overwrite),
+    ];
+    for (path, url) in urls {
+        if let Some(url) = url
+            && let Err(error) = callback_url::check(path, url)
+        {
+            check.problems.extend(error.errors);
+        }
+    }
+    if let Some(zone) = &config.user_timezone
+        && config.user_timezone != before.user_timezone
+        && !(looks_like_a_zone(zone) && db::session::knows_time_zone(&app.db, zone).await?)
     {
-        check.problems.extend(error.errors);
+        check.wrong(
+            "experimental.assistive_prompt_config.user_timezone",
+            "not an IANA time zone such as Europe/Berlin",
+        );
     }
     if config
         .multi_account
@@ -191,13 +234,28 @@ pub async fn checked(
     ))
 }
 
+/// Whether a text has the form of an IANA name: `Area/City`, or UTC.
+fn looks_like_a_zone(name: &str) -> bool {
+    let fine = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic())
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'+'))
+    };
+    name.len() <= 64
+        && (["UTC", "GMT"].contains(&name) || (name.contains('/') && name.split('/').all(fine)))
+}
+
 async fn auth_configs(
     check: &mut Check<'_>,
     project: &Project,
     given: BTreeMap<String, String>,
+    before: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>> {
     let mut kept = BTreeMap::new();
     for (slug, id) in given.into_iter().take(MAX_NAMES) {
+        if before.get(&slug) == Some(&id) {
+            kept.insert(slug, id);
+            continue;
+        }
         let path = format!("auth_configs.{}", slug.chars().take(100).collect::<String>());
         let Some(toolkit) = check.toolkit("auth_configs", &slug) else { continue };
         let config_id = AuthConfigId::from(id.as_str());
@@ -220,9 +278,14 @@ async fn connected_accounts(
     project: &Project,
     user_id: &str,
     given: BTreeMap<String, Vec<String>>,
+    before: &BTreeMap<String, Vec<String>>,
 ) -> Result<BTreeMap<String, Vec<String>>> {
     let mut kept: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (slug, ids) in given.into_iter().take(MAX_NAMES) {
+        if before.get(&slug) == Some(&ids) {
+            kept.insert(slug, ids);
+            continue;
+        }
         let path = format!("connected_accounts.{}", slug.chars().take(100).collect::<String>());
         let Some(toolkit) = check.toolkit("connected_accounts", &slug) else { continue };
         if ids.len() > 10 {
@@ -251,4 +314,19 @@ async fn connected_accounts(
         }
     }
     Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_zone_has_the_form_of_an_iana_name() {
+        for zone in ["Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5", "UTC"] {
+            assert!(looks_like_a_zone(zone), "{zone}");
+        }
+        for zone in ["CET", "UTC+3", "<+03>-3", "/Berlin", "Europe/", "Europe/Ber lin", "../etc"] {
+            assert!(!looks_like_a_zone(zone), "{zone}");
+        }
+    }
 }

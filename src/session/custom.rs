@@ -28,45 +28,45 @@ const MAX_DESCRIPTION: usize = 8 * 1024;
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct GivenTool {
     /// Slug without prefix: letters, digits, underscores and hyphens.
-    slug: String,
+    pub slug: String,
     /// Display name.
-    name: String,
+    pub name: String,
     /// What it does, for search and for the model.
-    description: String,
+    pub description: String,
     /// JSON Schema of the arguments, of type object.
     #[schema(value_type = Object)]
-    input_schema: Value,
+    pub input_schema: Value,
     /// JSON Schema of the result.
     #[schema(value_type = Option<Object>)]
-    output_schema: Option<Value>,
+    pub output_schema: Option<Value>,
     /// Toolkit of the catalogue whose connection the tool uses; not within a custom toolkit.
-    extends_toolkit: Option<String>,
+    pub extends_toolkit: Option<String>,
     /// Whether the caller lists it beside the meta tools; given back as it came.
-    preload: Option<bool>,
+    pub preload: Option<bool>,
 }
 
 /// A group of tools as callers describe it.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct GivenToolkit {
     /// Slug, not one of the catalogue.
-    slug: String,
+    pub slug: String,
     /// Display name.
-    name: String,
+    pub name: String,
     /// What the tools are about.
-    description: String,
+    pub description: String,
     /// Its tools.
-    tools: Vec<GivenTool>,
+    pub tools: Vec<GivenTool>,
     /// Whether the caller lists its tools beside the meta tools; given back as it came.
-    preload: Option<bool>,
+    pub preload: Option<bool>,
 }
 
 /// Tools of the caller's own, as a request carries them.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 pub struct Given {
     /// Tools on their own, or beside a toolkit of the catalogue.
-    custom_tools: Option<Vec<GivenTool>>,
+    pub custom_tools: Option<Vec<GivenTool>>,
     /// Tools in toolkits of the caller's own.
-    custom_toolkits: Option<Vec<GivenToolkit>>,
+    pub custom_toolkits: Option<Vec<GivenToolkit>>,
 }
 
 impl Given {
@@ -162,6 +162,11 @@ impl Custom {
             Some(given) => checked(app, &session.config, given).map(Arc::new),
             None => Ok(Arc::new(Self::of(session))),
         }
+    }
+
+    /// As a session keeps them.
+    pub fn stored(&self) -> Value {
+        json!(self)
     }
 
     /// Whether there are none.

@@ -92,10 +92,8 @@ pub async fn catalogue(
         )
         .fix("Use a tool that COMPOSIO_SEARCH_TOOLS finds, or create a session that allows it"));
     }
-    let connected_account_id = match call.account {
-        Some(account) => Some(account),
-        None => account::pinned(session, &toolkit.file.slug).map(str::to_owned),
-    };
+    let account = account::choose(app, project, session, toolkit, call.account.as_deref()).await?;
+    let connected_account_id = account.map(|account| account.id.to_string());
     let request = ExecuteRequest {
         tool_slug: call.slug,
         arguments: call.arguments,

@@ -4,9 +4,15 @@
 //! |---|---|
 //! | `config` | what a configuration must be |
 //! | `custom` | tools that the caller's own process runs |
+//! | `named` | configurations under a name, to make sessions of |
+//! | `prompt` | what a session tells a model about itself |
 //! | `tools` | what a session lists |
+//! | `toolkits` | the toolkits of a session, and with which account each is used |
 //! | `account` | with which account a tool is executed |
 //! | `execute` | the one door to tools: meta tools and those of the catalogue |
+//! | `link` | connecting accounts |
+//! | `preview` | what a large result is cut to |
+//! | `proxy` | requests of the caller's own |
 //! | `memory` | what an agent noted |
 //! | `search` | finding its tools, and what it takes to use them |
 //! | `meta` | the meta tools, one file each |
@@ -15,9 +21,15 @@ pub mod account;
 pub mod config;
 pub mod custom;
 pub mod execute;
+pub mod link;
 pub mod memory;
 pub mod meta;
+pub mod named;
+mod preview;
+pub mod prompt;
+pub mod proxy;
 pub mod search;
+pub mod toolkits;
 pub mod tools;
 
 use std::sync::Arc;
@@ -28,8 +40,10 @@ use crate::app::App;
 use crate::cache::session_of;
 use crate::db;
 use crate::db::notify::Changed;
+use crate::db::session::ConfigVersionRow;
 use crate::domain::connection::Project;
 use crate::domain::id::{ProjectId, SessionId};
+use crate::domain::page::PageRequest;
 use crate::domain::session::{Session, SessionConfig};
 use crate::error::{Error, Result, codes};
 
@@ -54,7 +68,7 @@ pub async fn create(
         let problem = format!("user_id: must be 1 to {MAX_USER_ID} characters");
         return Err(Error::invalid("Invalid user_id", vec![problem]));
     }
-    let config = config::checked(app, project, user_id, config).await?;
+    let config = config::checked(app, project, user_id, config, &SessionConfig::default()).await?;
     let id = SessionId::generate();
     let mut tx = app.db.begin().await?;
     let row =
@@ -69,10 +83,74 @@ pub async fn create(
 /// # Errors
 /// 404 when there is none, or it is deleted.
 pub async fn find(app: &App, project: &ProjectId, id: &SessionId) -> Result<Arc<Session>> {
-    app.cache.session(project, id).await?.ok_or_else(|| {
-        Error::not_found(codes::TOOL_ROUTER_SESSION_NOT_FOUND, "Session", id.as_str())
-            .fix("Create a session with POST /api/v3/tool_router/session")
-    })
+    app.cache.session(project, id).await?.ok_or_else(|| unknown(id))
+}
+
+/// How often a change is tried anew when others change the same session meanwhile.
+const UPDATE_ATTEMPTS: usize = 5;
+
+/// Changes a session's configuration. With `expected`, only when that is its present version;
+/// without, the change is made to whatever the configuration is by then, so that of two changes
+/// at once none is lost.
+///
+/// # Errors
+/// 409 when the configuration is another one, 404 when the session is gone, and what `change` and
+/// [`config::checked`] say.
+pub async fn update(
+    app: &App,
+    project: &Project,
+    id: &SessionId,
+    expected: Option<i32>,
+    change: impl Fn(SessionConfig) -> Result<SessionConfig>,
+) -> Result<Session> {
+    for _ in 0..UPDATE_ATTEMPTS {
+        // Not from the cache, which may be behind by the time of a notification.
+        let row = db::session::get(&app.db, &project.id, id).await?;
+        let before = session_of(row.ok_or_else(|| unknown(id))?);
+        if expected.is_some_and(|expected| expected != before.config_version) {
+            return Err(conflict(before.config_version));
+        }
+        let config = change(before.config.clone())?;
+        let config = config::checked(app, project, &before.user_id, config, &before.config).await?;
+        let mut tx = app.db.begin().await?;
+        let version = before.config_version;
+        let row = db::session::update_config(&mut tx, &project.id, id, version, &config).await?;
+        let Some(row) = row else { continue };
+        let changed = Changed::Session { project: project.id.clone(), id: id.clone() };
+        app.changed(&mut *tx, &changed).await?;
+        tx.commit().await?;
+        app.cache.invalidate(&changed);
+        return Ok(session_of(row));
+    }
+    let row = db::session::get(&app.db, &project.id, id).await?;
+    Err(conflict(row.ok_or_else(|| unknown(id))?.config_version))
+}
+
+/// Versions of a session's configuration, newest first, and their number.
+///
+/// # Errors
+/// The database's.
+pub async fn history(
+    app: &App,
+    session: &Session,
+    request: PageRequest,
+) -> Result<(Vec<ConfigVersionRow>, i64)> {
+    let (limit, offset) = (request.limit, request.offset());
+    let (project, id) = (&session.project_id, &session.id);
+    Ok(db::session::versions(&app.db, project, id, limit, offset).await?)
+}
+
+fn conflict(version: i32) -> Error {
+    Error::new(
+        codes::SESSION_CONFIG_CONFLICT,
+        format!("The session's configuration was changed meanwhile; its version is {version}"),
+    )
+    .fix("Read the session again, and send the change with its config_version")
+}
+
+fn unknown(id: &SessionId) -> Error {
+    Error::not_found(codes::TOOL_ROUTER_SESSION_NOT_FOUND, "Session", id.as_str())
+        .fix("Create a session with POST /api/v3/tool_router/session")
 }
 
 /// Deletes a session. Its accounts stay.
@@ -82,7 +160,7 @@ pub async fn find(app: &App, project: &ProjectId, id: &SessionId) -> Result<Arc<
 pub async fn delete(app: &App, project: &ProjectId, id: &SessionId) -> Result<()> {
     let mut tx = app.db.begin().await?;
     if !db::session::delete(&mut tx, project, id).await? {
-        return Err(Error::not_found(codes::TOOL_ROUTER_SESSION_NOT_FOUND, "Session", id.as_str()));
+        return Err(unknown(id));
     }
     let changed = Changed::Session { project: project.clone(), id: id.clone() };
     app.changed(&mut *tx, &changed).await?;

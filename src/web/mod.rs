@@ -1,5 +1,7 @@
-//! Pages for a person's browser: the Connect Link, and the way back from a provider.
+//! Pages for a person's browser: the Connect Link, the way back from a provider, and letting an MCP
+//! client in.
 
+mod authorize;
 mod callback;
 mod link;
 
@@ -21,6 +23,7 @@ use crate::domain::id::ProjectId;
 use crate::domain::identity::Identity;
 use crate::error::Error;
 use crate::error::wire::current_request_id;
+use crate::mcp_oauth::AUTHORIZE_PATH;
 
 /// The style of every page; the security policy allows exactly this text.
 pub const STYLE: &str = include_str!("style.css");
@@ -29,6 +32,7 @@ pub const STYLE: &str = include_str!("style.css");
 pub fn router() -> Router<AppState> {
     Router::new()
         .route("/link/{token}", get(link::show).post(link::submit))
+        .route(AUTHORIZE_PATH, get(authorize::show).post(authorize::submit))
         .route(CALLBACK_PATH, get(callback::callback))
         .route("/api/v3.1/toolkits/auth/callback", get(callback::callback))
 }

@@ -177,7 +177,7 @@ enum ProxyMethod {
 
 /// A request of the caller's own.
 #[derive(Debug, Deserialize, ToSchema)]
-struct ProxyBody {
+pub(super) struct ProxyBody {
     /// Path below the toolkit's base URL, or a URL on one of its hosts.
     #[schema(min_length = 1)]
     endpoint: String,
@@ -216,7 +216,7 @@ struct BinaryData {
 
 /// What the provider answered.
 #[derive(Debug, Serialize, ToSchema)]
-struct ProxyAnswer {
+pub(super) struct ProxyAnswer {
     /// JSON or text.
     #[schema(value_type = Object, nullable)]
     data: Value,
@@ -278,6 +278,68 @@ async fn bytes(app: &App, body: BinaryBody) -> Result<(Vec<u8>, String)> {
     }
 }
 
+impl ProxyBody {
+    /// The account that the caller names.
+    pub(super) fn account(&self) -> Option<&str> {
+        self.connected_account_id.as_deref().filter(|id| !id.is_empty())
+    }
+
+    /// Toolkit of the caller's own connection.
+    pub(super) fn custom_toolkit(&self) -> Option<&str> {
+        self.custom_connection_data.as_ref().map(|data| data.toolkit_slug.as_str())
+    }
+
+    /// The request; bytes that are somewhere else are fetched.
+    pub(super) async fn prepared(self, app: &App) -> Result<ProxyRequest> {
+        let (mut headers, mut query) = (Vec::new(), Vec::new());
+        for (i, parameter) in self.parameters.unwrap_or_default().into_iter().enumerate() {
+            let value = match parameter.value {
+                Value::String(text) => text,
+                value @ (Value::Number(_) | Value::Bool(_)) => value.to_string(),
+                _ => {
+                    let problem = format!("parameters[{i}].value: must be text or a number");
+                    return Err(Error::invalid("Invalid proxy request", vec![problem]));
+                }
+            };
+            match parameter.r#type {
+                ParameterPlace::Header => headers.push((parameter.name, value)),
+                ParameterPlace::Query => query.push((parameter.name, value)),
+            }
+        }
+        if self.body.as_ref().is_some_and(|b| !b.is_null()) && self.binary_body.is_some() {
+            return Err(bad_binary("not together with body"));
+        }
+        let binary = match self.binary_body {
+            None => None,
+            Some(binary) => Some(bytes(app, binary).await?),
+        };
+        let method = serde_json::to_value(self.method).map_err(Error::internal)?;
+        Ok(ProxyRequest {
+            endpoint: self.endpoint,
+            method: method.as_str().unwrap_or_default().to_owned(),
+            body: self.body.filter(|b| !b.is_null()),
+            binary,
+            headers,
+            query,
+            connected_account_id: self.connected_account_id.filter(|id| !id.is_empty()),
+            custom_connection_data: self.custom_connection_data,
+        })
+    }
+}
+
+impl From<ProxyOutcome> for ProxyAnswer {
+    fn from(outcome: ProxyOutcome) -> Self {
+        let ProxyOutcome { status, data, headers, binary } = outcome;
+        let binary_data = binary.map(|(file, content_type, size)| BinaryData {
+            url: file.url,
+            content_type,
+            size,
+            expires_at: iso(file.expires_at),
+        });
+        Self { data, status, headers, binary_data }
+    }
+}
+
 /// Send a request of the caller's own with an account's credentials.
 #[utoipa::path(post, path = "/tools/execute/proxy", tag = "tools",
     operation_id = "executeProxy", request_body = ProxyBody,
@@ -287,49 +349,10 @@ async fn proxy(
     key: ProjectKey,
     Json(body): Json<ProxyBody>,
 ) -> Result<Json<ProxyAnswer>> {
-    let (mut headers, mut query) = (Vec::new(), Vec::new());
-    for (i, parameter) in body.parameters.unwrap_or_default().into_iter().enumerate() {
-        let value = match parameter.value {
-            Value::String(text) => text,
-            value @ (Value::Number(_) | Value::Bool(_)) => value.to_string(),
-            _ => {
-                let problem = format!("parameters[{i}].value: must be text or a number");
-                return Err(Error::invalid("Invalid proxy request", vec![problem]));
-            }
-        };
-        match parameter.r#type {
-            ParameterPlace::Header => headers.push((parameter.name, value)),
-            ParameterPlace::Query => query.push((parameter.name, value)),
-        }
-    }
-    if body.body.as_ref().is_some_and(|b| !b.is_null()) && body.binary_body.is_some() {
-        return Err(bad_binary("not together with body"));
-    }
-    let binary = match body.binary_body {
-        None => None,
-        Some(binary) => Some(bytes(&app, binary).await?),
-    };
-    let method = serde_json::to_value(body.method).map_err(Error::internal)?;
-    let request = ProxyRequest {
-        endpoint: body.endpoint,
-        method: method.as_str().unwrap_or_default().to_owned(),
-        body: body.body.filter(|b| !b.is_null()),
-        binary,
-        headers,
-        query,
-        connected_account_id: body.connected_account_id.filter(|id| !id.is_empty()),
-        custom_connection_data: body.custom_connection_data,
-    };
+    let request = body.prepared(&app).await?;
     let worker = app.clone();
     let work = async move { execute::proxy(&worker, &key.project, request).await };
-    let ProxyOutcome { status, data, headers, binary } = to_the_end(&app, work).await?;
-    let binary_data = binary.map(|(file, content_type, size)| BinaryData {
-        url: file.url,
-        content_type,
-        size,
-        expires_at: iso(file.expires_at),
-    });
-    Ok(Json(ProxyAnswer { data, status, headers, binary_data }))
+    Ok(Json(to_the_end(&app, work).await?.into()))
 }
 
 /// A wish in plain language.

@@ -10,6 +10,7 @@ mod mcp;
 mod orgs;
 mod scopes;
 mod session;
+mod session_configs;
 mod tool_router;
 mod tool_view;
 mod toolkit_detail;
@@ -27,6 +28,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(connected_accounts::router())
         .merge(orgs::router())
         .merge(session::router())
+        .merge(session_configs::router())
         .merge(toolkits::router())
         .merge(tools::router())
         .merge(tool_router::router())

@@ -5,7 +5,12 @@
 
 mod get_tool_schemas;
 mod list_toolkits;
+mod manage_connections;
+mod multi_execute;
+mod proxy_execute;
+mod recipes;
 mod search_tools;
+mod wait_for_connections;
 
 use std::sync::Arc;
 
@@ -45,6 +50,18 @@ pub enum Meta {
     GetToolSchemas,
     /// `COMPOSIO_LIST_TOOLKITS`
     ListToolkits,
+    /// `COMPOSIO_MANAGE_CONNECTIONS`
+    ManageConnections,
+    /// `COMPOSIO_WAIT_FOR_CONNECTIONS`
+    WaitForConnections,
+    /// `COMPOSIO_MULTI_EXECUTE_TOOL`
+    MultiExecute,
+    /// `COMPOSIO_PROXY_EXECUTE`
+    ProxyExecute,
+    /// `COMPOSIO_UPSERT_RECIPE`
+    UpsertRecipe,
+    /// `COMPOSIO_GET_RECIPE`
+    GetRecipe,
 }
 
 /// Whom a meta tool works for.
@@ -65,10 +82,25 @@ pub type Answer = (Map<String, Value>, Option<String>);
 
 impl Meta {
     /// All of them, in the order of lists.
-    pub const ALL: &'static [Self] = &[Self::SearchTools, Self::GetToolSchemas, Self::ListToolkits];
+    pub const ALL: &'static [Self] = &[
+        Self::SearchTools,
+        Self::GetToolSchemas,
+        Self::ListToolkits,
+        Self::ManageConnections,
+        Self::WaitForConnections,
+        Self::MultiExecute,
+        Self::ProxyExecute,
+        Self::UpsertRecipe,
+        Self::GetRecipe,
+    ];
 
     /// The meta tool of a slug.
     pub fn of(slug: &str) -> Option<Self> {
+        let slug = match slug {
+            // Names that it had in between.
+            "COMPOSIO_CREATE_RECIPE" | "COMPOSIO_UPDATE_RECIPE" => "COMPOSIO_UPSERT_RECIPE",
+            slug => slug,
+        };
         Self::ALL.iter().copied().find(|meta| meta.slug() == slug)
     }
 
@@ -83,14 +115,29 @@ impl Meta {
             Self::SearchTools => search_tools::spec(),
             Self::GetToolSchemas => get_tool_schemas::spec(),
             Self::ListToolkits => list_toolkits::spec(),
+            Self::ManageConnections => manage_connections::spec(),
+            Self::WaitForConnections => wait_for_connections::spec(),
+            Self::MultiExecute => multi_execute::spec(),
+            Self::ProxyExecute => proxy_execute::spec(),
+            Self::UpsertRecipe => recipes::upsert_spec(),
+            Self::GetRecipe => recipes::get_spec(),
         }
     }
 
     /// Whether the session has it.
     pub fn is_offered(self, session: &Session) -> bool {
+        let config = &session.config;
         match self {
-            Self::SearchTools | Self::GetToolSchemas | Self::ListToolkits => {
-                session.config.enable_search
+            Self::SearchTools | Self::GetToolSchemas | Self::ListToolkits => config.enable_search,
+            Self::ManageConnections => config.manage_connections.enable,
+            Self::WaitForConnections => {
+                config.manage_connections.enable
+                    && config.manage_connections.enable_wait_for_connections
+            }
+            Self::MultiExecute => config.enable_multi_execute,
+            Self::ProxyExecute => config.proxy_execute == Some(true),
+            Self::UpsertRecipe | Self::GetRecipe => {
+                config.enable_search && config.enable_multi_execute
             }
         }
     }
@@ -117,10 +164,19 @@ impl Meta {
     }
 
     async fn run(self, context: &Context<'_>, arguments: Map<String, Value>) -> Result<Answer> {
+        // On the heap: the largest of them would be the size of all.
         match self {
-            Self::SearchTools => search_tools::run(context, arguments).await,
+            Self::SearchTools => Box::pin(search_tools::run(context, arguments)).await,
             Self::GetToolSchemas => get_tool_schemas::run(context, arguments),
-            Self::ListToolkits => list_toolkits::run(context, arguments).await,
+            Self::ListToolkits => Box::pin(list_toolkits::run(context, arguments)).await,
+            Self::ManageConnections => Box::pin(manage_connections::run(context, arguments)).await,
+            Self::WaitForConnections => {
+                Box::pin(wait_for_connections::run(context, arguments)).await
+            }
+            Self::MultiExecute => Box::pin(multi_execute::run(context, arguments)).await,
+            Self::ProxyExecute => Box::pin(proxy_execute::run(context, arguments)).await,
+            Self::UpsertRecipe => Box::pin(recipes::upsert(context, arguments)).await,
+            Self::GetRecipe => Box::pin(recipes::get(context, arguments)).await,
         }
     }
 }

@@ -11,12 +11,13 @@ use crate::catalog::Toolkit;
 use crate::db;
 use crate::domain::connection::Account;
 use crate::domain::id::AccountId;
-use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::session::Session;
 use crate::domain::sharing::AccountType;
 use crate::domain::status::AccountStatus as Status;
 use crate::domain::time::iso;
 use crate::error::Result;
+use crate::session::account::works;
+use crate::session::toolkits::is_no_auth;
 
 /// Most accounts of a toolkit that are shown.
 const SHOWN: usize = 5;
@@ -25,15 +26,6 @@ const SHOWN: usize = 5;
 #[derive(Debug, Default)]
 pub(in crate::session) struct Connections {
     accounts: BTreeMap<String, Vec<Arc<Account>>>,
-}
-
-fn works(account: &Account) -> bool {
-    account.status == Status::Active && !account.is_disabled
-}
-
-/// Whether a toolkit works without any account.
-fn is_open(toolkit: &Toolkit) -> bool {
-    toolkit.file.auth.iter().any(|scheme| scheme.scheme == AuthSchemeKind::NoAuth)
 }
 
 impl Connections {
@@ -95,7 +87,7 @@ impl Connections {
 
     /// Whether tools of the toolkit can be executed now.
     pub fn works(&self, session: &Session, toolkit: &Toolkit) -> bool {
-        is_open(toolkit) || self.usual(session, toolkit.slug()).is_some_and(|a| works(a))
+        is_no_auth(toolkit) || self.usual(session, toolkit.slug()).is_some_and(|a| works(a))
     }
 
     /// A toolkit's connection, for a model.

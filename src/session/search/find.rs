@@ -19,10 +19,10 @@ const CANDIDATES: usize = 30;
 const MAX_PRIMARY: usize = 5;
 /// Most further tools of a use case.
 const MAX_OTHERS: usize = 5;
-/// The part of the best score that a main tool has.
-const MAIN: f32 = 0.62;
-/// The part of the best score that a further tool has.
-const FURTHER: f32 = 0.4;
+/// The part of the best score that a main tool has, and a further one.
+const NEAR: (f32, f32) = (0.62, 0.4);
+/// The same where the toolkit is named: its name alone makes much of the score.
+const NEAR_WITHIN_TOOLKIT: (f32, f32) = (0.87, 0.7);
 /// The part of the query that a tool has at least.
 const COVER: f32 = 0.1;
 /// What it counts that the person can use a tool at once.
@@ -126,13 +126,22 @@ pub(super) fn by_name<'a>(slug: &str, toolkit: &str, description: &str) -> ToolS
     }
 }
 
-/// The tools that match, best first.
+/// Tools that match.
+#[derive(Debug)]
+pub(super) struct Candidates<'a> {
+    /// The tools.
+    pub items: Vec<Item<'a>>,
+    /// The parts of the best score that main and further tools have.
+    near: (f32, f32),
+}
+
+/// The tools that match.
 pub(super) fn candidates<'a>(
     app: &'a App,
     session: &Session,
     custom: &'a Custom,
     use_case: &str,
-) -> Vec<Item<'a>> {
+) -> Candidates<'a> {
     let query = app.search.query(use_case);
     let found = app.search.find(&query, CANDIDATES, |toolkit, tool| allows(session, toolkit, tool));
     let mut items: Vec<Item<'a>> = found.into_iter().map(Item::App).collect();
@@ -156,7 +165,7 @@ pub(super) fn candidates<'a>(
         Some(Item::Own(tool, app.search.score(&query, &doc)?))
     }));
     items.retain(|item| item.hit().1 >= COVER);
-    items
+    Candidates { items, near: if query.names_toolkit() { NEAR_WITHIN_TOOLKIT } else { NEAR } }
 }
 
 fn params(schema: &Value) -> Vec<(&str, &str)> {
@@ -212,10 +221,12 @@ impl<'a> Pick<'a> {
 /// Parts the candidates into those that do it and others. `ready`: the person can use it at once.
 pub(super) fn pick<'a>(
     session: &Session,
-    items: Vec<Item<'a>>,
+    candidates: Candidates<'a>,
     ready: impl Fn(&Item<'a>) -> bool,
 ) -> Pick<'a> {
-    let mut scored: Vec<(f32, Item<'a>)> = items
+    let (main, further) = candidates.near;
+    let mut scored: Vec<(f32, Item<'a>)> = candidates
+        .items
         .into_iter()
         .map(|item| (item.hit().0 * if ready(&item) { READY } else { 1.0 }, item))
         .collect();
@@ -223,9 +234,9 @@ pub(super) fn pick<'a>(
     let mut pick = Pick::default();
     let best = scored.first().map_or(0.0, |(score, _)| *score);
     for (score, item) in scored {
-        if score >= best * MAIN && pick.primary.len() < MAX_PRIMARY {
+        if score >= best * main && pick.primary.len() < MAX_PRIMARY {
             pick.primary.push(item);
-        } else if score >= best * FURTHER && pick.others.len() < MAX_OTHERS {
+        } else if score >= best * further && pick.others.len() < MAX_OTHERS {
             pick.others.push(item);
         }
     }
@@ -274,7 +285,8 @@ mod tests {
         let hit = |score: f32| Hit { doc: 0, score, cover: 1.0 };
         let items =
             vec![Item::Own(&one, hit(2.0)), Item::Own(&other, hit(1.9)), Item::Own(&far, hit(0.9))];
-        let pick = pick(&session, items, |item| item.slug() == "LOCAL_OTHER");
+        let candidates = Candidates { items, near: NEAR };
+        let pick = pick(&session, candidates, |item| item.slug() == "LOCAL_OTHER");
         let slugs =
             |items: &[Item<'_>]| items.iter().map(|i| i.slug().to_owned()).collect::<Vec<_>>();
         assert_eq!(slugs(&pick.primary), ["LOCAL_OTHER", "LOCAL_ONE"]);

@@ -28,7 +28,7 @@ use crate::domain::session::Session;
 use crate::domain::time::{iso, now};
 use crate::error::Result;
 pub(super) use connections::Connections;
-use find::{Item, Pick};
+use find::{Candidates, Item, Pick};
 
 /// Most related tools of a use case.
 const MAX_RELATED: usize = 10;
@@ -43,13 +43,13 @@ pub async fn search<'a>(
     custom: &'a Custom,
     request: SearchRequest,
 ) -> Result<SearchAnswer<'a>> {
-    let candidates: Vec<Vec<Item<'a>>> = request
+    let candidates: Vec<Candidates<'a>> = request
         .use_cases
         .iter()
         .map(|one| find::candidates(app, session, custom, &one.use_case))
         .collect();
     let toolkits: BTreeSet<&str> =
-        candidates.iter().flatten().filter_map(|item| item.connects()).collect();
+        candidates.iter().flat_map(|c| &c.items).filter_map(Item::connects).collect();
     let (connections, noted) =
         tokio::try_join!(Connections::load(app, session, &toolkits), memory::all(app, session))?;
     let (mut results, mut picks) = (Vec::new(), Vec::new());

@@ -44,6 +44,7 @@ pub struct Provider {
 const TOOLKITS: &[(&str, &str, &str)] = &[
     ("mock", include_str!("toolkits/mock.yaml"), include_str!("toolkits/mock_tools.yaml")),
     ("mocq", include_str!("toolkits/mocq.yaml"), include_str!("toolkits/mocq_tools.yaml")),
+    ("mocs", include_str!("toolkits/mocs.yaml"), include_str!("toolkits/mocs_tools.yaml")),
     ("mopen", include_str!("toolkits/mopen.yaml"), include_str!("toolkits/mopen_tools.yaml")),
 ];
 
@@ -99,7 +100,7 @@ async fn answer(
     seen.lock().unwrap().push(Seen {
         method: method.to_string(),
         path: path.clone(),
-        query,
+        query: query.clone(),
         headers,
         body: body.clone(),
     });
@@ -138,6 +139,23 @@ async fn answer(
             let to = [(header::LOCATION, "http://169.254.169.254/latest")];
             (StatusCode::FOUND, to).into_response()
         }
+        // Answers when as many requests are here at once as `query` says.
+        "/api/together" => {
+            let wanted: usize = query.trim_start_matches("count=").parse().unwrap_or(1);
+            let barrier = {
+                let mut barriers = together().lock().unwrap();
+                let barrier = barriers.entry((Arc::as_ptr(&seen) as usize, wanted));
+                barrier.or_insert_with(|| Arc::new(tokio::sync::Barrier::new(wanted))).clone()
+            };
+            barrier.wait().await;
+            axum::Json(json!({"together": wanted})).into_response()
+        }
+        "/api/rows" => {
+            let count: usize = query.trim_start_matches("count=").parse().unwrap_or(1);
+            let row = |id| json!({"id": id, "title": format!("Row {id} {}", "x".repeat(80))});
+            axum::Json(json!({"rows": (0..count).map(row).collect::<Vec<_>>()})).into_response()
+        }
+        "/api/never" => std::future::pending().await,
         path if path.starts_with("/api/item/") => {
             // Later items are answered sooner, so that their order is not the order of answers.
             let number: u64 = last.parse().unwrap_or(0);
@@ -151,6 +169,13 @@ async fn answer(
         }
         _ => axum::Json(json!({"path": path, "body": body})).into_response(),
     }
+}
+
+type Barriers = Mutex<std::collections::HashMap<(usize, usize), Arc<tokio::sync::Barrier>>>;
+
+fn together() -> &'static Barriers {
+    static BARRIERS: std::sync::OnceLock<Barriers> = std::sync::OnceLock::new();
+    BARRIERS.get_or_init(Barriers::default)
 }
 
 fn last_number(body: &str, default: u32) -> u32 {

@@ -45,7 +45,7 @@ impl SharingBody {
     ///
     /// # Errors
     /// 400 for a list without SHARED, and for a wrong list.
-    fn checked(body: Option<Self>) -> Result<Sharing> {
+    pub fn checked(body: Option<Self>) -> Result<Sharing> {
         let body = body.unwrap_or_default();
         let mut sharing =
             Sharing { account_type: body.account_type.unwrap_or_default(), ..Sharing::default() };

@@ -3,6 +3,9 @@
 mod input;
 mod shape;
 
+pub(super) use input::SharingBody;
+pub(super) use shape::Experimental;
+
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -13,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::input::{CompleteBody, CreateBody, LinkBody, PatchBody, RefreshBody, StatusBody};
-use self::shape::{AccountInfo, AccountPage, Experimental, StateInfo};
+use self::shape::{AccountInfo, AccountPage, StateInfo};
 use crate::api::auth::ProjectKey;
 use crate::api::errors::CommonErrors;
 use crate::api::extract::{Json, OptionalJson, Path, Query, page, query};

@@ -1,44 +1,55 @@
 //! Sessions of agents.
 
+mod attach;
+pub(super) mod body;
+mod execute;
+mod forms;
+mod history;
 mod input;
+mod labs;
+mod link;
+mod proxy;
 mod search;
-mod view;
+mod toolkits;
+mod tools;
+pub(super) mod view;
 
 use axum::extract::{MatchedPath, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::execute::to_the_end;
 use crate::api::auth::ProjectKey;
-use crate::api::errors::{CommonErrors, OutboundErrors};
-use crate::api::extract::{Json, Path, Query, page, query};
-use crate::app::AppState;
+use crate::api::errors::CommonErrors;
+use crate::api::extract::{Json, Path, from_value};
+use crate::app::{App, AppState};
+use crate::domain::connection::Project;
 use crate::domain::id::SessionId;
-use crate::domain::page::Page;
 use crate::domain::session::SessionConfig;
 use crate::error::Result;
-use crate::execute::ExecuteOutcome;
-use crate::session::custom::{Custom, Given};
-use crate::session::execute::{Call, arguments};
-use crate::session::tools::listed;
-use input::ConfigBody;
-use view::SessionView;
-
-use super::tool_view::{SessionTool, session_tool};
+use crate::session::custom::{self, Custom};
+use crate::session::named::{self, Policy};
+use body::ConfigBody;
+use view::{SessionView, Version};
 
 /// Routes.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(create))
-        .routes(routes!(get, delete))
-        .routes(routes!(tools))
-        .routes(routes!(execute))
-        .routes(routes!(execute_meta))
+        .routes(routes!(get, patch, delete))
+        .routes(routes!(attach::attach))
+        .routes(routes!(history::history))
+        .routes(routes!(toolkits::toolkits))
+        .routes(routes!(tools::tools))
+        .routes(routes!(execute::execute))
+        .routes(routes!(execute::execute_meta))
+        .routes(routes!(labs::create))
         .routes(routes!(search::search))
+        .merge(link::router())
+        .merge(proxy::router())
 }
 
 /// A new session.
@@ -51,18 +62,79 @@ struct CreateSessionBody {
     config: ConfigBody,
 }
 
+impl CreateSessionBody {
+    /// Reads the two parts one by one: the path of what is wrong is lost in a flattened one.
+    fn read(body: Value) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Whose {
+            user_id: String,
+        }
+        let Whose { user_id } = from_value(body.clone())?;
+        Ok(Self { user_id, config: from_value(body)? })
+    }
+}
+
+/// A change of a session's configuration.
+#[derive(Debug, Deserialize, ToSchema)]
+struct PatchSessionBody {
+    /// The version that is changed; when it is not the present one, nothing is.
+    expected_config_version: Option<i32>,
+    /// What changes; null takes a part back to its default.
+    #[serde(flatten)]
+    config: ConfigBody,
+}
+
+impl PatchSessionBody {
+    /// As [`CreateSessionBody::read`].
+    fn read(body: Value) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Condition {
+            expected_config_version: Option<i32>,
+        }
+        let Condition { expected_config_version } = from_value(body.clone())?;
+        Ok(Self { expected_config_version, config: from_value(body)? })
+    }
+}
+
+/// The named configuration that a body takes over.
+async fn policy(app: &App, project: &Project, body: &ConfigBody) -> Result<Option<Policy>> {
+    match body.named()? {
+        Some(id) => named::policy(app, &project.id, id).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+fn changed(
+    config: SessionConfig,
+    policy: Option<&Policy>,
+    body: ConfigBody,
+) -> Result<SessionConfig> {
+    body.apply(policy.map_or_else(|| config.clone(), |policy| policy.over(config.clone())))
+}
+
 /// Create a session.
 #[utoipa::path(post, path = "/tool_router/session", tag = "tool router",
     operation_id = "createSession", request_body = CreateSessionBody,
-    responses((status = 201, body = SessionView), CommonErrors, OutboundErrors))]
+    responses((status = 201, body = SessionView), CommonErrors))]
 async fn create(
     State(app): State<AppState>,
     key: ProjectKey,
-    Json(body): Json<CreateSessionBody>,
+    route: MatchedPath,
+    Json(body): Json<Value>,
 ) -> Result<(StatusCode, Json<SessionView>)> {
-    let config = body.config.apply(SessionConfig::default())?;
-    let session = crate::session::create(&app, &key.project, &body.user_id, config, None).await?;
-    Ok((StatusCode::CREATED, Json(view::session(&app, &session))))
+    let CreateSessionBody { user_id, config: body } = CreateSessionBody::read(body)?;
+    let version = Version::of(&route);
+    let policy = policy(&app, &key.project, &body).await?;
+    let given = body.custom();
+    let config = changed(SessionConfig::default(), policy.as_ref(), body)?;
+    let custom = match given.filter(|given| !given.is_empty()) {
+        Some(given) => custom::checked(&app, &config, given)?,
+        None => Custom::default(),
+    };
+    // Sessions of v3.1 get such tools with every request that needs them.
+    let kept = (version == Version::V3 && !custom.is_empty()).then(|| custom.stored());
+    let session = crate::session::create(&app, &key.project, &user_id, config, kept).await?;
+    Ok((StatusCode::CREATED, Json(view::session(&app, &session, &custom, version))))
 }
 
 /// Get a session.
@@ -73,10 +145,32 @@ async fn get(
     State(app): State<AppState>,
     key: ProjectKey,
     Path(id): Path<String>,
+    route: MatchedPath,
 ) -> Result<Json<SessionView>> {
     let id = SessionId::from(id);
     let session = crate::session::find(&app, &key.project.id, &id).await?;
-    Ok(Json(view::session(&app, &session)))
+    Ok(Json(view::session(&app, &session, &Custom::of(&session), Version::of(&route))))
+}
+
+/// Change a session's configuration.
+#[utoipa::path(patch, path = "/tool_router/session/{session_id}", tag = "tool router",
+    operation_id = "patchSession", request_body = PatchSessionBody,
+    params(("session_id" = String, Path, description = "Session id")),
+    responses((status = 200, body = SessionView), CommonErrors))]
+async fn patch(
+    State(app): State<AppState>,
+    key: ProjectKey,
+    Path(id): Path<String>,
+    route: MatchedPath,
+    Json(body): Json<Value>,
+) -> Result<Json<SessionView>> {
+    let PatchSessionBody { expected_config_version, config: body } = PatchSessionBody::read(body)?;
+    let id = SessionId::from(id);
+    let policy = policy(&app, &key.project, &body).await?;
+    let change = |config| changed(config, policy.as_ref(), body.clone());
+    let session =
+        crate::session::update(&app, &key.project, &id, expected_config_version, change).await?;
+    Ok(Json(view::session(&app, &session, &Custom::of(&session), Version::of(&route))))
 }
 
 /// A deleted session.
@@ -101,129 +195,4 @@ async fn delete(
     let id = SessionId::from(id);
     crate::session::delete(&app, &key.project.id, &id).await?;
     Ok(Json(DeletedSession { session_id: id.to_string(), deleted: true }))
-}
-
-#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
-#[serde(default)]
-#[into_params(parameter_in = Query)]
-struct ToolsQuery {
-    /// Tools per page; all when absent, at most 500.
-    #[serde(deserialize_with = "query::int")]
-    limit: Option<i64>,
-    /// `next_cursor` of the page before.
-    #[serde(deserialize_with = "query::text")]
-    cursor: Option<String>,
-}
-
-/// List the tools of a session.
-#[utoipa::path(get, path = "/tool_router/session/{session_id}/tools", tag = "tool router",
-    operation_id = "listSessionTools",
-    params(("session_id" = String, Path, description = "Session id"), ToolsQuery),
-    responses((status = 200, body = Page<SessionTool>), CommonErrors))]
-async fn tools(
-    State(app): State<AppState>,
-    key: ProjectKey,
-    Path(id): Path<String>,
-    Query(query): Query<ToolsQuery>,
-    route: MatchedPath,
-) -> Result<axum::response::Response> {
-    use axum::response::IntoResponse;
-    let session = crate::session::find(&app, &key.project.id, &SessionId::from(id)).await?;
-    let tools = listed(&app, &session);
-    // Clients of v3 know no pages here.
-    if route.as_str().starts_with("/api/v3/") {
-        let items: Vec<SessionTool> = tools.iter().map(session_tool).collect();
-        return Ok(Json(serde_json::json!({"items": items})).into_response());
-    }
-    let request = page(query.limit.map(|l| l.min(500)), query.cursor.as_deref(), 500)?;
-    let total = i64::try_from(tools.len()).unwrap_or(i64::MAX);
-    let skip = usize::try_from(request.offset()).unwrap_or(usize::MAX);
-    let take = usize::try_from(request.limit).unwrap_or(0);
-    let items: Vec<SessionTool> = tools.iter().skip(skip).take(take).map(session_tool).collect();
-    Ok(Json(Page::new(items, total, request)).into_response())
-}
-
-/// One execution within a session.
-#[derive(Debug, Deserialize, ToSchema)]
-struct SessionExecuteBody {
-    /// Slug of a meta tool, or of a tool that the session allows; older clients call it `slug`.
-    #[serde(alias = "slug")]
-    tool_slug: String,
-    /// Arguments; text that holds an object is taken too.
-    #[serde(default)]
-    #[schema(value_type = Option<Object>)]
-    arguments: Value,
-    /// Id or alias of the account to use.
-    #[serde(default)]
-    account: Option<String>,
-    /// Tools of the caller's own, for what searches and describes; they are not kept.
-    #[serde(default)]
-    experimental: Option<Given>,
-}
-
-/// What an execution came to.
-#[derive(Debug, Serialize, ToSchema)]
-struct SessionExecuteAnswer {
-    /// What the tool gave.
-    #[schema(value_type = Object)]
-    data: Map<String, Value>,
-    /// Why it failed; null when it did not.
-    error: Option<String>,
-    /// Id of the log.
-    log_id: String,
-    /// Whether the tool did its work.
-    successful: bool,
-    /// `completed` or `failed`.
-    result_type: &'static str,
-}
-
-async fn call(
-    app: AppState,
-    key: ProjectKey,
-    id: String,
-    body: SessionExecuteBody,
-) -> Result<Json<SessionExecuteAnswer>> {
-    let session = crate::session::find(&app, &key.project.id, &SessionId::from(id)).await?;
-    let custom = Custom::of_request(&app, &session, body.experimental)?;
-    let call = Call {
-        slug: body.tool_slug,
-        arguments: arguments(body.arguments)?,
-        account: body.account.filter(|account| !account.is_empty()),
-        custom,
-    };
-    let worker = app.clone();
-    let work = async move {
-        crate::session::execute::execute(&worker, &key.project, &session, call).await
-    };
-    let ExecuteOutcome { data, error, successful, log_id } = to_the_end(&app, work).await?;
-    let result_type = if successful { "completed" } else { "failed" };
-    Ok(Json(SessionExecuteAnswer { data, error, log_id, successful, result_type }))
-}
-
-/// Execute a tool within a session.
-#[utoipa::path(post, path = "/tool_router/session/{session_id}/execute", tag = "tool router",
-    operation_id = "executeSessionTool", request_body = SessionExecuteBody,
-    params(("session_id" = String, Path, description = "Session id")),
-    responses((status = 200, body = SessionExecuteAnswer), CommonErrors, OutboundErrors))]
-async fn execute(
-    State(app): State<AppState>,
-    key: ProjectKey,
-    Path(id): Path<String>,
-    Json(body): Json<SessionExecuteBody>,
-) -> Result<Json<SessionExecuteAnswer>> {
-    call(app, key, id, body).await
-}
-
-/// Execute a meta tool within a session. Clients of v3 send every tool here.
-#[utoipa::path(post, path = "/tool_router/session/{session_id}/execute_meta", tag = "tool router",
-    operation_id = "executeSessionMetaTool", request_body = SessionExecuteBody,
-    params(("session_id" = String, Path, description = "Session id")),
-    responses((status = 200, body = SessionExecuteAnswer), CommonErrors, OutboundErrors))]
-async fn execute_meta(
-    State(app): State<AppState>,
-    key: ProjectKey,
-    Path(id): Path<String>,
-    Json(body): Json<SessionExecuteBody>,
-) -> Result<Json<SessionExecuteAnswer>> {
-    call(app, key, id, body).await
 }

@@ -1,5 +1,6 @@
 //! Sessions as callers see them.
 
+use axum::extract::MatchedPath;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -7,7 +8,25 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::domain::session::{Choice, Preload, Session, SessionConfig, TagFilter, ToolRule};
 use crate::session;
-use crate::session::tools::{Listed, listed};
+use crate::session::custom::Custom;
+use crate::session::prompt;
+use crate::session::tools::listed;
+
+/// Which of the two the caller speaks. They differ in a few answers only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    /// `/api/v3`
+    V3,
+    /// `/api/v3.1`
+    V3_1,
+}
+
+impl Version {
+    /// By the route that matched.
+    pub fn of(route: &MatchedPath) -> Self {
+        if route.as_str().starts_with("/api/v3/") { Self::V3 } else { Self::V3_1 }
+    }
+}
 
 /// Where MCP clients reach the session.
 #[derive(Debug, Serialize, ToSchema)]
@@ -40,8 +59,9 @@ pub(super) struct SessionView {
     warnings: Vec<Value>,
 }
 
-/// A configuration, in the words of answers: `enabled` and `disabled`.
-pub(super) fn config(user_id: &str, config: &SessionConfig) -> Value {
+/// A configuration, in the words of answers: `enabled` and `disabled`. Clients of v3 know one
+/// account for a toolkit, those of v3.1 a list.
+pub(super) fn config(user_id: &str, config: &SessionConfig, version: Version) -> Value {
     let mut view = Map::new();
     view.insert("user_id".into(), user_id.into());
     if let Some(toolkits) = &config.toolkits {
@@ -54,7 +74,16 @@ pub(super) fn config(user_id: &str, config: &SessionConfig) -> Value {
         );
     }
     view.insert("auth_configs".into(), json!(config.auth_configs));
-    view.insert("connected_accounts".into(), json!(config.connected_accounts));
+    let accounts = match version {
+        Version::V3_1 => json!(config.connected_accounts),
+        Version::V3 => config
+            .connected_accounts
+            .iter()
+            .map(|(toolkit, ids)| (toolkit.clone(), json!(ids.first())))
+            .collect::<Map<_, _>>()
+            .into(),
+    };
+    view.insert("connected_accounts".into(), accounts);
     let manage = &config.manage_connections;
     let mut connections = json!({
         "enabled": manage.enable,
@@ -109,6 +138,22 @@ pub(super) fn config(user_id: &str, config: &SessionConfig) -> Value {
     Value::Object(view)
 }
 
+/// What a named configuration decides, in the words of requests: `enable` and `disable`.
+pub(in crate::api::v3) fn policy(config: &SessionConfig) -> Value {
+    // The words in which it is stored.
+    let mut view = Map::new();
+    if let Some(toolkits) = &config.toolkits {
+        view.insert("toolkits".into(), json!(toolkits));
+    }
+    if !config.tools.is_empty() {
+        view.insert("tools".into(), json!(config.tools));
+    }
+    if let Some(tags) = &config.tags {
+        view.insert("tags".into(), json!(tags));
+    }
+    view.into()
+}
+
 fn tags(filter: &TagFilter) -> Value {
     let mut view = Map::new();
     if let Some(names) = &filter.enable {
@@ -120,22 +165,30 @@ fn tags(filter: &TagFilter) -> Value {
     view.into()
 }
 
-/// A session.
-pub(super) fn session(app: &App, session: &Session) -> SessionView {
-    let mut experimental = Map::new();
+/// A session, with the caller's own tools of the request or of the session.
+pub(super) fn session(
+    app: &App,
+    session: &Session,
+    custom: &Custom,
+    version: Version,
+) -> SessionView {
+    let mut experimental = custom.view();
+    experimental.insert("assistive_prompt".into(), prompt::assistive(session, custom).into());
     if let Some(id) = &session.config.source_config_id {
         experimental.insert("source_session_config".into(), json!({"id": id}));
     }
+    let listed = listed(app, session);
+    let warnings = prompt::warnings(&listed);
     SessionView {
         session_id: session.id.to_string(),
         mcp: McpAddress { r#type: "http", url: session::mcp_url(app, &session.id) },
-        tool_router_tools: listed(app, session)
-            .iter()
-            .map(|t: &Listed<'_>| t.slug().to_owned())
-            .collect(),
-        config: config(&session.user_id, &session.config),
+        tool_router_tools: listed.iter().map(|tool| tool.slug().to_owned()).collect(),
+        config: config(&session.user_id, &session.config, version),
         config_version: session.config_version,
         experimental: experimental.into(),
-        warnings: Vec::new(),
+        warnings: warnings
+            .into_iter()
+            .map(|(code, message)| json!({"code": code, "message": message}))
+            .collect(),
     }
 }

@@ -31,8 +31,8 @@ pub(super) fn spec() -> &'static Spec {
                     "items": {"type": "string"},
                     "minItems": 1,
                     "maxItems": MAX_TOOLS,
-                    "description": "Slugs exactly as a search gave them.",
-                    "examples": [["GITHUB_CREATE_AN_ISSUE", "GMAIL_SEND_EMAIL"]],
+                    "description": "Slugs exactly as a search gave them, such as \
+                        [\"GITHUB_CREATE_AN_ISSUE\", \"GMAIL_SEND_EMAIL\"].",
                 },
                 "include": {
                     "type": "array",

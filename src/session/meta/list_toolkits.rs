@@ -30,13 +30,11 @@ pub(super) fn spec() -> &'static Spec {
             "properties": {
                 "name_filter": {
                     "type": "string",
-                    "description": "Words of the name or description of the app.",
-                    "examples": ["calendar"],
+                    "description": "Words of the name or description of the app, such as calendar.",
                 },
                 "category": {
                     "type": "string",
                     "description": "A category, such as developer-tools.",
-                    "examples": ["productivity"],
                 },
                 "connected_only": {
                     "type": "boolean",

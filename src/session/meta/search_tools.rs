@@ -31,16 +31,16 @@ pub(super) fn spec() -> &'static Spec {
                             "use_case": {
                                 "type": "string",
                                 "description": "One action with its object and the app, without personal \
-                                    details.",
+                                    details, such as \"send an email with gmail\" or \"create an \
+                                    issue in a github repository\".",
                                 "minLength": 1,
                                 "maxLength": MAX_USE_CASE,
-                                "examples": ["send an email with gmail", "create an issue in a github repository"],
                             },
                             "known_fields": {
                                 "type": "string",
-                                "description": "Values that you know already, as name:value pairs with commas.",
+                                "description": "Values that you know already, as name:value pairs with commas, \
+                                    such as \"owner:octocat, repo:hello-world\".",
                                 "maxLength": MAX_KNOWN_FIELDS,
-                                "examples": ["owner:octocat, repo:hello-world"],
                             },
                         },
                         "required": ["use_case"],

@@ -46,6 +46,8 @@ pub struct App {
     pub tries: TriesByAddress,
     /// Cancelled when the server stops.
     pub stop: CancellationToken,
+    /// Cancelled when no more requests are accepted: answers without an end must end.
+    pub draining: CancellationToken,
     /// Background tasks that the shutdown waits for.
     pub tasks: TaskTracker,
 }
@@ -82,6 +84,7 @@ impl App {
             files,
             logbook,
             limits,
+            draining: stop.child_token(),
             tries: TriesByAddress::default(),
             stop,
             tasks,

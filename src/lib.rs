@@ -3,13 +3,15 @@
 //! Layers; a module imports only from layers below its own, or as
 //! `docs/ARCHITECTURE.md` says (`tests/it/architecture.rs` checks):
 //! 0 `domain error config telemetry`, 1 `db vault net catalog`,
-//! 2 `cache storage logbook limits search`, 3 `app`, 4 `credentials execute connect session mcp_server mcp_oauth`,
+//! 2 `cache storage logbook limits search`, 3 `app`,
+//! 4 `caller credentials execute connect session mcp_server mcp_oauth`,
 //! 5 `api web mcp worker`, 6 `boot cli`.
 
 pub mod api;
 pub mod app;
 pub mod boot;
 pub mod cache;
+pub mod caller;
 pub mod catalog;
 pub mod cli;
 pub mod config;

@@ -81,6 +81,10 @@ pub struct Limits {
 const OUTBOUND: [&str; 5] =
     ["/tools/execute", "/auth/callback", "/connected_accounts", "/link", "/tool_router/session"];
 
+/// Routes of the MCP endpoints, which have bounds of their own: a stream has no end, and a client
+/// may wait for a call as long as it likes.
+const UNBOUNDED: [&str; 2] = ["/tool_router/", "/v3/mcp/"];
+
 /// Most that is read and thrown away of a body that is too large, so that the caller gets to read
 /// the answer rather than a reset connection.
 const DRAIN_BYTES: usize = 64 * 1024 * 1024;
@@ -97,6 +101,9 @@ pub async fn limits(State(limits): State<Limits>, request: Request, next: Next) 
         return too_large().into_response();
     }
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    if UNBOUNDED.iter().any(|start| route.starts_with(start)) {
+        return next.run(request).await;
+    }
     let outbound = OUTBOUND.iter().any(|part| route.contains(part));
     let limit = if outbound { limits.outbound } else { limits.plain };
     match tokio::time::timeout(limit, next.run(request)).await {

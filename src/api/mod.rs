@@ -9,7 +9,6 @@ pub mod extract;
 mod health;
 mod llm;
 pub mod middleware;
-mod rate_limit;
 mod spec;
 pub mod v3;
 
@@ -44,7 +43,7 @@ pub fn router(app: AppState) -> Router {
     routes
         .route_layer(axum::middleware::from_fn_with_state(app.clone(), auth::identify))
         .merge(crate::web::router())
-        .merge(crate::mcp::router())
+        .merge(crate::mcp::router(&app))
         .merge(spec::router())
         .fallback(middleware::not_found)
         .method_not_allowed_fallback(middleware::method_not_allowed)

@@ -125,6 +125,11 @@ async fn run(
     tokio::task::spawn_blocking(move || searched.search.warm());
     warn_about_plain_http(&app.config);
     banner::print(&app.config, &first.keys);
+    let (stop, draining) = (signals.stop.clone(), app.draining.clone());
+    app.tasks.spawn(async move {
+        stop.cancelled().await;
+        draining.cancel();
+    });
     accept::serve(api::router(app.clone()), listener, &signals.stop).await;
     if tokio::time::timeout(QUEUES_END, app.shut_down()).await.is_err() {
         tracing::error!("gave up on background work that did not end in time");

@@ -12,6 +12,7 @@
 mod bell;
 mod flight;
 mod listen;
+mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,6 +36,7 @@ use crate::vault::{Vault, hash_token};
 pub use bell::Bell;
 pub use flight::{Flight, Flights};
 pub use listen::listen;
+pub use watch::{Topic, Watch, Watches};
 
 /// Longest time that an entry is believed without a look at the database.
 pub const MAX_AGE: Duration = Duration::from_secs(30);
@@ -90,6 +92,8 @@ pub struct Cache {
     mcp_tokens: Lru<(ProjectId, [u8; 32]), Entry<McpToken>>,
     /// Refreshes in progress on this replica.
     pub flights: Flights,
+    /// Who wants to hear of changes.
+    pub watches: Arc<Watches>,
 }
 
 impl std::fmt::Debug for Cache {
@@ -118,6 +122,7 @@ impl Cache {
             mcp_servers: Lru::new(10_000),
             mcp_tokens: Lru::new(10_000),
             flights: Flights::default(),
+            watches: Arc::default(),
         }
     }
 
@@ -394,6 +399,29 @@ impl Cache {
 
     /// Drops what a change made stale, on this replica.
     pub fn invalidate(&self, what: &Changed) {
+        if let Changed::McpCancelled { project, call } = what {
+            self.watches.tell(&Topic::Call(project.clone(), call.clone()));
+            return;
+        }
+        self.drop_stale(what);
+        // Afterwards, so that whoever looks again sees what is new.
+        match what {
+            Changed::Account { project, user, .. } => {
+                self.watches.tell(&Topic::Accounts(project.clone(), user.clone()));
+            }
+            Changed::Session { project, id } => {
+                self.watches.tell(&Topic::Session(project.clone(), id.clone()));
+            }
+            Changed::McpServer { id } => {
+                if let Some(id) = McpServerId::parse(id) {
+                    self.watches.tell(&Topic::Server(id));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn drop_stale(&self, what: &Changed) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         match what {
             Changed::Keys => {
@@ -424,6 +452,7 @@ impl Cache {
                 self.mcp_tokens.retain(|(owner, _), _| owner != project);
             }
             Changed::DataKeys { .. } | Changed::ServerKeys => self.vault.forget(what),
+            Changed::McpCancelled { .. } => {}
         }
     }
 

@@ -52,6 +52,10 @@ pub struct Config {
     pub providers: Providers,
     /// `egress_allow`: names and networks.
     pub egress_allow: EgressAllow,
+    /// `mcp_allowed_hosts`, lower case.
+    pub mcp_allowed_hosts: Vec<String>,
+    /// `mcp_allowed_origins`, lower case, without a trailing slash.
+    pub mcp_allowed_origins: Vec<String>,
     /// `rate_limit`; 0 means none.
     pub rate_limit: u64,
     /// `max_body_bytes`

@@ -196,6 +196,8 @@ impl Reader {
             toolkits_dir: self.folder("toolkits_dir"),
             providers: self.providers(),
             egress_allow: self.egress_allow(),
+            mcp_allowed_hosts: self.mcp_allowed_hosts(),
+            mcp_allowed_origins: self.mcp_allowed_origins(),
             rate_limit: self.at_least("rate_limit", 0),
             max_body_bytes: self.at_least("max_body_bytes", 1024),
             request_timeout: self.seconds("request_timeout_s"),
@@ -232,6 +234,46 @@ impl Reader {
             self.wrong("refresh_claim_s", &format!("a whole number of {} or more", call + 1));
         }
         claim
+    }
+
+    /// Words between commas, lower case.
+    fn words(&self, key: &str) -> Vec<String> {
+        let text = self.string(key).unwrap_or_default();
+        let words = text.split(',').map(|word| word.trim().to_ascii_lowercase());
+        words.filter(|word| !word.is_empty()).collect()
+    }
+
+    fn mcp_allowed_hosts(&mut self) -> Vec<String> {
+        const KEY: &str = "mcp_allowed_hosts";
+        let hosts = self.words(KEY);
+        let good = |host: &String| {
+            host == "*"
+                || host
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+        };
+        if !hosts.iter().all(good) {
+            self.wrong(KEY, "host names without scheme and port, separated by commas");
+        }
+        hosts
+    }
+
+    fn mcp_allowed_origins(&mut self) -> Vec<String> {
+        const KEY: &str = "mcp_allowed_origins";
+        let origins: Vec<String> =
+            self.words(KEY).iter().map(|o| o.trim_end_matches('/').to_owned()).collect();
+        // An origin is what a URL begins with, and nothing after it.
+        let good = |origin: &String| {
+            origin == "*"
+                || url::Url::parse(origin).is_ok_and(|url| {
+                    matches!(url.scheme(), "http" | "https")
+                        && url.origin().ascii_serialization() == *origin
+                })
+        };
+        if !origins.iter().all(good) {
+            self.wrong(KEY, "origins such as https://chat.example.com, separated by commas");
+        }
+        origins
     }
 
     fn log_filter(&mut self) -> String {

@@ -37,6 +37,14 @@ pub enum Changed {
         /// Its id.
         id: SessionId,
     },
+    /// Nothing that is stored: an MCP client no longer wants the answer of a call, which another
+    /// replica may be making.
+    McpCancelled {
+        /// The project.
+        project: ProjectId,
+        /// The call; see `mcp::cancel`.
+        call: String,
+    },
     /// An MCP server.
     McpServer {
         /// Its id, which is its address too.

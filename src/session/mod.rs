@@ -25,7 +25,7 @@ pub mod link;
 pub mod memory;
 pub mod meta;
 pub mod named;
-mod preview;
+pub mod preview;
 pub mod prompt;
 pub mod proxy;
 pub mod search;

@@ -175,6 +175,26 @@ pub async fn offload(
     Ok(Offloaded { data, file: whole })
 }
 
+/// Cuts the result of one tool when the session's threshold is crossed; the link to the whole is
+/// then its `full_result`.
+///
+/// # Errors
+/// As [`offload`].
+pub async fn fit(
+    app: &App,
+    session: &Session,
+    slug: &str,
+    data: Map<String, Value>,
+) -> Result<Map<String, Value>> {
+    let most = threshold(app, session);
+    if !session.config.workbench.enable || chars(&data) <= most {
+        return Ok(data);
+    }
+    let Offloaded { mut data, file } = offload(app, &session.project_id, slug, &data, most).await?;
+    data.insert("full_result".to_owned(), file);
+    Ok(data)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

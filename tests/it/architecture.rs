@@ -18,6 +18,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("limits", 2),
     ("search", 2),
     ("app", 3),
+    ("caller", 4),
     ("credentials", 4),
     ("execute", 4),
     ("connect", 4),

@@ -15,6 +15,7 @@ mod execute;
 mod hard;
 mod limits;
 mod logbook;
+mod mcp;
 mod mcp_oauth;
 mod mcp_server;
 mod net;

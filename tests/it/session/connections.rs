@@ -53,6 +53,35 @@ async fn a_link_of_a_session_connects_its_user() {
 }
 
 #[tokio::test]
+async fn links_lead_to_the_host_that_the_configuration_names() {
+    let world = World::new().await;
+    let own = json!({"experimental": {"link_url_overwrite": "https://connect.example/x/"}});
+    let agent = world.agent("ann", own).await;
+    let link = agent.post("link", json!({"toolkit": "mocs"})).await.expect(201);
+    let token = link["link_token"].as_str().unwrap();
+    assert_eq!(link["redirect_url"], format!("https://connect.example/x/link/{token}"));
+    let data = agent.run(MANAGE, json!({"toolkits": [{"name": "mocs"}]})).await;
+    let url = data["results"]["mocs"]["redirect_url"].as_str().unwrap();
+    assert!(url.starts_with("https://connect.example/x/link/ln_"), "{url}");
+}
+
+#[tokio::test]
+async fn a_pinned_account_that_lapsed_is_connected_again_and_no_other_made() {
+    let world = World::new().await;
+    let lapsed = |a: &mut patchbay::domain::connection::Account| {
+        a.status = patchbay::domain::status::AccountStatus::Expired;
+    };
+    let account = world.account("ann", "key-ann", 10, lapsed).await;
+    let pins = json!({"connected_accounts": {"mocs": account.id}});
+    let agent = world.agent("ann", pins).await;
+    let data = agent.run(MANAGE, json!({"toolkits": ["mocs"]})).await;
+    let result = &data["results"]["mocs"];
+    assert_eq!(result["connected_account_id"], *account.id.as_str(), "{result}");
+    let listed = agent.run(MANAGE, json!({"toolkits": [{"name": "mocs", "action": "list"}]})).await;
+    assert_eq!(listed["results"]["mocs"]["accounts"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_link_is_refused_where_it_would_be_of_no_use() {
     let world = World::new().await;
     let agent = world.agent("ann", json!({"toolkits": {"disable": ["mocq"]}})).await;

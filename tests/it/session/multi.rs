@@ -155,3 +155,86 @@ async fn large_results_become_files_and_small_ones_stay() {
     let data = agent.run(MULTI, json!({"tools": [rows(100)]})).await;
     assert!(data["results"][0]["response"]["full_result"]["url"].is_string());
 }
+
+#[tokio::test]
+async fn twenty_large_results_fit_together() {
+    let (_world, agent) = world().await;
+    let rows = json!({"tool_slug": "MOCS_ROWS", "arguments": {"count": 500}});
+    let answer = agent.execute(MULTI, json!({"tools": vec![rows; 20]})).await;
+    assert!(answer.text.len() < 22_500, "{}", answer.text.len());
+    for result in results(&answer.expect(200)) {
+        assert!(result["response"]["full_result"]["url"].is_string(), "{result}");
+        assert!(result["response"]["data"].is_object(), "{result}");
+    }
+}
+
+#[tokio::test]
+async fn one_large_result_is_cut_only_where_that_is_asked_for() {
+    let (world, agent) = world().await;
+    let call = |offload: Value| {
+        json!({"tool_slug": "MOCS_ROWS", "arguments": {"count": 500},
+            "enable_auto_workbench_offload": offload})
+    };
+    for off in [json!(null), json!(false)] {
+        let answer = agent.post("execute", call(off)).await.expect(200);
+        assert_eq!(answer["data"]["rows"].as_array().unwrap().len(), 500);
+    }
+    let answer = agent.post("execute", call(json!(true))).await;
+    assert!(answer.text.len() < 21_000, "{}", answer.text.len());
+    let data = answer.expect(200)["data"].clone();
+    let url = data["full_result"]["url"].as_str().unwrap();
+    let whole = world.app.anonymous().get(url).await.expect(200);
+    assert_eq!(whole["rows"].as_array().unwrap().len(), 500);
+    assert_eq!(data["rows"][0], whole["rows"][0]);
+    let agent = world.agent("ann", json!({"workbench": {"enable": false}})).await;
+    let answer = agent.post("execute", call(json!(true))).await.expect(200);
+    assert_eq!(answer["data"]["rows"].as_array().unwrap().len(), 500);
+}
+
+#[tokio::test]
+async fn a_call_that_is_abandoned_leaves_a_log_row_of_every_tool() {
+    let (world, agent) = world().await;
+    let app = &world.app.app;
+    let id = agent.path.rsplit('/').next().unwrap();
+    let project = &world.app.project.id;
+    let session = patchbay::session::find(app, project, &id.into()).await.unwrap();
+    let row = patchbay::db::project::get(&app.db, project).await.unwrap().unwrap();
+    let tools = json!([{"tool_slug": "MOCS_NEVER", "arguments": {}}, {"tool_slug": "MOCS_ROWS",
+        "arguments": {"count": 1}}, {"tool_slug": "MOCS_NEVER", "arguments": {}}]);
+    let call = patchbay::session::execute::Call {
+        slug: MULTI.to_owned(),
+        arguments: patchbay::session::execute::arguments(json!({"tools": tools})).unwrap(),
+        ..Default::default()
+    };
+    let whole = std::sync::Arc::new(patchbay::cache::project_of(row));
+    let work = Box::pin(patchbay::session::execute::execute(app, &whole, &session, call));
+    // As an MCP client that cancels: the three are under way, and one of them is done.
+    let three = async {
+        while world.provider.seen().len() < 3 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    };
+    tokio::select! {
+        _ = work => panic!("one of them never ends"),
+        () = three => {}
+    }
+    let filter = execution_log::Filter::default();
+    let mut rows = Vec::new();
+    for _ in 0..100 {
+        rows = execution_log::list(&app.db, project, &filter, 10).await.unwrap();
+        if rows.len() == 4 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let mut found: Vec<(&str, bool)> =
+        rows.iter().map(|row| (row.tool_slug.as_str(), row.successful)).collect();
+    found.sort_unstable();
+    let never = ("MOCS_NEVER", false);
+    assert_eq!(found, [(MULTI, false), never, never, ("MOCS_ROWS", true)]);
+    let gone = rows.iter().filter(|row| !row.successful);
+    for row in gone {
+        assert!(row.error.as_deref().unwrap().contains("went away"), "{:?}", row.error);
+    }
+}

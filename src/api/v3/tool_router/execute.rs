@@ -15,6 +15,8 @@ use crate::error::Result;
 use crate::execute::ExecuteOutcome;
 use crate::session::custom::{Custom, Given};
 use crate::session::execute::{Call, arguments};
+use crate::session::meta::Meta;
+use crate::session::preview;
 
 /// One execution within a session.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -29,6 +31,10 @@ pub(super) struct SessionExecuteBody {
     /// Id or alias of the account to use.
     #[serde(default)]
     account: Option<String>,
+    /// Whether a long result of a tool is cut, with a link to the whole in `full_result`. Meta
+    /// tools decide that for themselves.
+    #[serde(default)]
+    enable_auto_workbench_offload: Option<bool>,
     /// Tools of the caller's own, for what searches and describes; they are not kept.
     #[serde(default)]
     experimental: Option<Given>,
@@ -64,9 +70,17 @@ async fn call(
         account: body.account.filter(|account| !account.is_empty()),
         custom,
     };
+    let offload =
+        body.enable_auto_workbench_offload == Some(true) && Meta::of(&call.slug).is_none();
     let worker = app.clone();
     let work = async move {
-        crate::session::execute::execute(&worker, &key.project, &session, call).await
+        let slug = call.slug.clone();
+        let mut done =
+            crate::session::execute::execute(&worker, &key.project, &session, call).await?;
+        if offload {
+            done.data = preview::fit(&worker, &session, &slug, done.data).await?;
+        }
+        Ok(done)
     };
     let ExecuteOutcome { data, error, successful, log_id } = to_the_end(&app, work).await?;
     let result_type = if successful { "completed" } else { "failed" };

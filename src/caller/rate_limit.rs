@@ -3,30 +3,26 @@
 use std::time::Duration;
 
 use axum::http::{HeaderValue, Response};
-use axum::response::IntoResponse;
 
 use crate::domain::id::OrgId;
 use crate::error::{Error, codes};
 use crate::limits::{RateLimiter, Usage, WINDOW_S};
 
 /// Counts a request of an organization; `Some(Err)` when it must be refused.
-pub fn count(limits: &RateLimiter, org: Option<&OrgId>) -> Option<Result<Usage, Usage>> {
+pub(super) fn count(limits: &RateLimiter, org: Option<&OrgId>) -> Option<Result<Usage, Usage>> {
     org.and_then(|org| limits.count(org))
 }
 
-/// The refusal.
-pub fn refusal(usage: Usage) -> axum::response::Response {
+/// The refusal, in words.
+pub(super) fn refusal(usage: Usage) -> Error {
     let message = format!(
         "Rate limit exceeded. Limit: {} requests per {} minutes",
         usage.limit,
         WINDOW_S / 60
     );
-    let mut response = Error::new(codes::RATE_LIMITED, message)
+    Error::new(codes::RATE_LIMITED, message)
         .fix("Wait for the seconds that Retry-After names, or ask the operator for more")
         .retry_after(Duration::from_secs(usage.reset_s))
-        .into_response();
-    add_headers(&mut response, usage);
-    response
 }
 
 /// Adds the documented headers.

@@ -72,7 +72,9 @@ pub fn plan<'a>(
         }
         let text = param.schema.description.as_deref().unwrap_or_default();
         let wanted = named_by(name);
-        let gives = |other: &&Arc<Tool>| wanted.is_some() && thing(toolkit, other) == wanted;
+        let gives = |other: &&Arc<Tool>| {
+            wanted.is_some() && thing(toolkit, other) == wanted && !requires(other, name)
+        };
         let said = slugs_in(text).find_map(find);
         let given = said
             .or_else(|| tool.def.before.iter().filter_map(|slug| find(slug)).find(gives))

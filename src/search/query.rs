@@ -106,7 +106,9 @@ fn unit(
         None => ways.push(Way { term, weight }),
     };
     if let Some(term) = toolkit {
-        add(term, TOOLKIT);
+        // Close and Box are toolkits, but seldom meant when somebody says the word.
+        let is_word = meaning.is_some_and(|meaning| meaning.words == count);
+        add(term, if is_word { TOOLKIT / 2.5 } else { TOOLKIT });
     }
     let mut classes = 0.0_f32;
     if let Some(meaning) = meaning.filter(|meaning| meaning.words == count) {

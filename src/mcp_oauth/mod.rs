@@ -142,6 +142,6 @@ pub fn challenge(app: &App, path: &str, sent: bool) -> HeaderValue {
     let error = if sent { "error=\"invalid_token\", " } else { "" };
     let path = resource::canonical(path).unwrap_or_default();
     let url = format!("{}{RESOURCE_METADATA}{path}", app.config.public_url);
-    HeaderValue::from_str(&format!("Bearer {error}scope=\"{SCOPE}\", resource_metadata=\"{url}\""))
+    HeaderValue::from_str(&format!("Bearer {error}resource_metadata=\"{url}\""))
         .unwrap_or_else(|_| HeaderValue::from_static("Bearer"))
 }

@@ -32,9 +32,11 @@ pub fn canonical(path: &str) -> Option<String> {
         return Some(String::new());
     }
     if let Some(id) = path.strip_prefix("/tool_router/").and_then(|p| p.strip_suffix("/mcp")) {
+        // The endpoint stands under a longer path as well.
+        let id = id.strip_prefix("v3/").unwrap_or(id);
         let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
         let fits = (1..=64).contains(&id.len()) && id.bytes().all(plain);
-        return fits.then(|| path.to_owned());
+        return fits.then(|| format!("/tool_router/{id}/mcp"));
     }
     let id = path.strip_prefix("/v3/mcp/")?;
     let id = McpServerId::parse(id.strip_suffix("/mcp").unwrap_or(id))?;
@@ -77,6 +79,7 @@ mod tests {
             of_parameter("http://h/p", "http://h/p/tool_router/trs_aB3/mcp").unwrap(),
             session
         );
+        assert_eq!(canonical("/tool_router/v3/trs_aB3/mcp").unwrap(), session);
         assert_eq!(kind(session), Kind::Session("trs_aB3"));
         assert_eq!(kind(&server), Kind::Server(ID));
         for root in ["https://h.example", "https://h.example/"] {

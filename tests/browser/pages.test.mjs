@@ -1,6 +1,6 @@
-// The Connect Link page and OAuth consent in a real browser.
+// The Connect Link page, OAuth consent, and letting an MCP client in, in a real browser.
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
@@ -326,6 +326,85 @@ describe('OAuth consent', () => {
     await shot('refused');
     trouble = trouble.filter((text) => !/status of 4\d\d/.test(text));
     assert.equal(await status(made), 'ACTIVE');
+  });
+});
+
+describe('letting an MCP client in', () => {
+  beforeEach(() => { trouble = []; });
+
+  // Where a client sends the browser.
+  async function request(name = 'Bright editor') {
+    const post = (path, body, headers = {}) => fetch(`${BASE_URL}${path}`, {
+      method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body),
+    }).then((response) => response.json());
+    const session = await post('/api/v3.1/tool_router/session', { user_id: 'ann' }, { 'x-api-key': key });
+    const { client_id } = await post('/oauth/register', { client_name: name, redirect_uris: [LANDING] });
+    const verifier = randomBytes(32).toString('base64url');
+    const query = new URLSearchParams({
+      response_type: 'code', client_id, redirect_uri: LANDING, state: 's 1', resource: session.mcp.url, code_challenge_method: 'S256',
+      code_challenge: createHash('sha256').update(verifier).digest('base64url'),
+    });
+    return { url: `${BASE_URL}/oauth/authorize?${query}`, session, client_id, verifier };
+  }
+
+  test('says who asks, for what, and takes a key with the keyboard alone', async () => {
+    const { url, session, client_id, verifier } = await request();
+    await open({ javaScriptEnabled: false });
+    await page.goto(url);
+    await shot('sign-in');
+    const text = await page.locator('body').innerText();
+    assert.match(text, /Bright editor/);
+    assert.match(text, /your own computer/);
+    assert.ok(text.includes(session.session_id));
+    const field = page.getByLabel('API key of the project');
+    assert.equal(await field.getAttribute('type'), 'password');
+    await page.keyboard.type('ak_wrong-wrong-wrong');
+    await page.keyboard.press('Enter');
+    await page.getByRole('alert').waitFor();
+    assert.match(await page.getByRole('alert').innerText(), /not valid/);
+    assert.equal(await field.inputValue(), '', 'the key is not repeated');
+    await shot('sign-in-wrong');
+    await page.keyboard.type(key);
+    await page.keyboard.press('Enter');
+    await page.waitForURL(`${APP}/**`);
+    const { keep, also, code, state, iss } = landed();
+    assert.deepEqual([keep, also, state, iss], ['1', 'a b', 's 1', BASE_URL]);
+    const tokens = await fetch(`${BASE_URL}/oauth/token`, {
+      method: 'POST',
+      body: new URLSearchParams({ grant_type: 'authorization_code', client_id, code, code_verifier: verifier, redirect_uri: LANDING }),
+    });
+    assert.equal(tokens.status, 200);
+    trouble = trouble.filter((text) => !/status of 4\d\d/.test(text));
+  });
+
+  test('fits a phone, and a no is one tap away', async () => {
+    const { url } = await request(`<b>${'W'.repeat(50)}</b>`);
+    await open({ viewport: { width: 360, height: 640 }, isMobile: true, hasTouch: true, colorScheme: 'dark' });
+    await page.goto(url);
+    await shot('sign-in-phone');
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), 'nothing is cut off');
+    for (const target of await page.locator('input:not([type=hidden]), button').all()) {
+      assert.ok((await target.boundingBox()).height >= 40, 'a finger can hit it');
+    }
+    await page.getByRole('button', { name: 'Do not let it in' }).tap();
+    await page.waitForURL(`${APP}/**`);
+    assert.equal(landed().error, 'access_denied');
+  });
+
+  test('is not done for a form of another page', async () => {
+    const { url } = await request();
+    await open();
+    await page.goto(url);
+    const shown = await page.content();
+    const proof = shown.match(/name="proof" value="([^"]+)"/)[1];
+    await page.goto(`${APP}/evil`);
+    await page.setContent(`<form method="post" action="${url.replaceAll('&', '&amp;')}"><input name="proof" value="${'0'.repeat(64)}">
+      <input name="api_key" value="${key}"><input name="action" value="allow"><button>x</button></form>`);
+    assert.match(proof, /^[0-9a-f]{64}$/);
+    await page.getByRole('button').click();
+    await page.getByRole('alert').waitFor();
+    assert.equal(new URL(page.url()).origin, BASE_URL);
+    trouble = trouble.filter((text) => !/status of 4\d\d/.test(text));
   });
 });
 

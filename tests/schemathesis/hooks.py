@@ -20,7 +20,9 @@ def existing(operation, name):
         return os.environ["ST_PROJECT"]
     if "/log/" in operation.path or "/logs/" in operation.path:
         return os.environ["ST_LOG"]
-    return {"tool_slug": "ACME_ECHO", "slug": "acme"}.get(name)
+    if "/mcp/{id}" in operation.path or name == "serverId":
+        return os.environ["ST_MCP_SERVER"]
+    return {"tool_slug": "ACME_ECHO", "slug": "acme", "appKey": "acme"}.get(name)
 
 
 @schemathesis.hook
@@ -50,6 +52,9 @@ def meaningful(path):
             "toolkit": {"slug": "acme"},
             "auth_config": {"type": "use_custom_auth", "authScheme": "API_KEY"},
         },
+        "/mcp/servers/custom": {"toolkits": ["acme"]},
+        "/mcp/servers/generate": {"mcp_server_id": os.environ["ST_MCP_SERVER"], "user_ids": ["someone"]},
+        "/mcp/{id}": {"toolkits": ["acme"]},
         "/tools/scopes/required": {"tools": ["ACME_ECHO"]},
         "/tools/get_scopes_required": {"tools": ["ACME_ECHO"]},
     }

@@ -39,11 +39,15 @@ account = post(
 log = post(
     "/api/v3/tools/execute/ACME_WHO_AM_I", {"user_id": "someone", "arguments": {}}, **key
 )["log_id"]
+server = post(
+    "/api/v3/mcp/servers/custom", {"name": "Schemathesis", "toolkits": ["acme"]}, **key
+)["id"]
 for name, value in {
     "ST_PROJECT_API_KEY": project["api_key"],
     "ST_PROJECT": project["id"],
     "ST_AUTH_CONFIG": config,
     "ST_ACCOUNT": account,
     "ST_LOG": log,
+    "ST_MCP_SERVER": server,
 }.items():
     print(f"export {name}={value}")

@@ -18,6 +18,7 @@ use crate::domain::id::SessionConfigId;
 use crate::domain::page::Page;
 use crate::domain::time::iso;
 use crate::error::Result;
+use crate::error::wire::ErrorBody;
 use crate::session::named::{self, Change, Named};
 
 /// Routes.
@@ -118,7 +119,9 @@ struct CreateSessionConfigBody {
 /// Create a named configuration, for `experimental.session_config_id` of sessions.
 #[utoipa::path(post, path = "/session_configs", tag = "session configs",
     operation_id = "createSessionConfig", request_body = CreateSessionConfigBody,
-    responses((status = 201, body = SessionConfigView), CommonErrors))]
+    responses((status = 201, body = SessionConfigView), CommonErrors,
+        (status = 409, description = "Another one has the name", body = ErrorBody),
+        (status = 501, description = "A protection that this server does not have", body = ErrorBody)))]
 async fn create(
     State(app): State<AppState>,
     key: ProjectKey,
@@ -161,7 +164,9 @@ struct PatchSessionConfigBody {
 #[utoipa::path(patch, path = "/session_configs/{session_config_id}", tag = "session configs",
     operation_id = "patchSessionConfig", request_body = PatchSessionConfigBody,
     params(("session_config_id" = String, Path, description = "Id of the configuration")),
-    responses((status = 200, body = SessionConfigView), CommonErrors))]
+    responses((status = 200, body = SessionConfigView), CommonErrors,
+        (status = 409, description = "Another one has the name", body = ErrorBody),
+        (status = 501, description = "A protection that this server does not have", body = ErrorBody)))]
 async fn patch(
     State(app): State<AppState>,
     key: ProjectKey,

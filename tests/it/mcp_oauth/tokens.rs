@@ -173,3 +173,34 @@ async fn tokens_end_with_the_key_that_signed_in() {
     assert_eq!(opens(&app, access, &path).await, None);
     refused(&client.renew(tokens["refresh_token"].as_str().unwrap()).await, "invalid_grant");
 }
+
+#[tokio::test]
+async fn a_known_token_and_server_are_let_in_without_the_database() {
+    let app = TestApp::new().await;
+    let client = Client::register(&app).await;
+    let body = json!({"name": "Warm server", "toolkits": ["hackernews"]});
+    let made = app.client().post("/api/v3/mcp/servers/custom", body).await.expect(201);
+    let path = format!("/v3/mcp/{}", made["id"].as_str().unwrap());
+    let tokens = client.tokens(&app.url(&path), &app.project.key).await;
+    let access = tokens["access_token"].as_str().unwrap();
+    let address = patchbay::mcp_server::Address {
+        user_id: Some("ann".to_owned()),
+        ..patchbay::mcp_server::Address::default()
+    };
+    let enter = async || {
+        assert!(opens(&app, access, &format!("{path}/mcp")).await.is_some());
+        let project = app.app.cache.project(&app.project.id).await.unwrap().unwrap();
+        let id = made["id"].as_str().unwrap();
+        let served = patchbay::mcp_server::open(&app.app, id, Some(&project), &address).await;
+        assert!(!served.unwrap().tools(&app.app).is_empty());
+    };
+    enter().await;
+    // Somebody holds every connection that there is.
+    let mut held = Vec::new();
+    let second = std::time::Duration::from_secs(1);
+    while let Ok(Ok(connection)) = tokio::time::timeout(second, app.app.db.acquire()).await {
+        held.push(connection);
+    }
+    assert!(!held.is_empty());
+    enter().await;
+}

@@ -4,6 +4,7 @@ mod account;
 mod configuration;
 mod connections;
 mod custom;
+mod doors;
 mod lifecycle;
 mod memory;
 mod meta;

@@ -164,7 +164,7 @@ describe('sessions', () => {
     assert.equal(done.error, null);
     assert.match(done.logId, /^log_/);
     assert.equal((await refusal(session.execute('HACKERNEWS_GET_USER', { username: 'pg' }))).status, 403);
-    const answer = await session.proxyExecute({ toolkit: 'acme', endpoint: '/api/me', method: 'GET' });
+    const answer = await session.proxyExecute({ toolkit: 'acme', endpoint: '/me', method: 'GET' });
     assert.equal(answer.status, 200);
   });
 

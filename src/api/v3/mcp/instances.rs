@@ -68,7 +68,9 @@ struct McpInstances {
 #[utoipa::path(post, path = "/mcp/servers/{serverId}/instances", tag = "mcp",
     operation_id = "createMcpServerInstance", request_body = McpInstanceBody,
     params(("serverId" = String, Path, description = "MCP server id")),
-    responses((status = 201, body = McpInstance), CommonErrors))]
+    responses((status = 201, body = McpInstance),
+        (status = 409, body = crate::error::wire::ErrorBody,
+            description = "The server is set up for this user already."), CommonErrors))]
 async fn create(
     State(app): State<AppState>,
     key: ProjectKey,

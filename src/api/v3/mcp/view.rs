@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -91,15 +90,16 @@ pub(super) struct CustomMcpServer {
     commands: McpCommands,
 }
 
-/// Neither names nor URLs have a quote in them, so quoting is enough for every shell.
+/// Neither names nor URLs have a quote in them, so quoting is enough for every shell. Editors without
+/// a command line of their own for this take a program that speaks to the server for them.
 fn commands(app: &App, server: &McpServer) -> McpCommands {
     let url = mcp_server::url_for(app, &server.id, "user_id", PLACEHOLDER, false);
     let name = server.name.trim().replace(' ', "-");
-    let entry = |key: &str| json!({"name": name, key: url});
+    let bridge = format!("npx -y mcp-remote '{url}'");
     McpCommands {
-        cursor: format!("cursor --add-mcp '{}'", entry("url")),
+        cursor: bridge.clone(),
         claude: format!("claude mcp add --transport http '{name}' '{url}'"),
-        windsurf: format!("windsurf --add-mcp '{}'", entry("serverUrl")),
+        windsurf: bridge,
     }
 }
 

@@ -30,6 +30,7 @@ use crate::domain::connection::Project;
 use crate::domain::id::SessionId;
 use crate::domain::session::SessionConfig;
 use crate::error::Result;
+use crate::error::wire::ErrorBody;
 use crate::session::custom::{self, Custom};
 use crate::session::named::{self, Policy};
 use body::ConfigBody;
@@ -115,7 +116,8 @@ fn changed(
 /// Create a session.
 #[utoipa::path(post, path = "/tool_router/session", tag = "tool router",
     operation_id = "createSession", request_body = CreateSessionBody,
-    responses((status = 201, body = SessionView), CommonErrors))]
+    responses((status = 201, body = SessionView), CommonErrors,
+        (status = 501, description = "A protection that this server does not have", body = ErrorBody)))]
 async fn create(
     State(app): State<AppState>,
     key: ProjectKey,
@@ -156,7 +158,9 @@ async fn get(
 #[utoipa::path(patch, path = "/tool_router/session/{session_id}", tag = "tool router",
     operation_id = "patchSession", request_body = PatchSessionBody,
     params(("session_id" = String, Path, description = "Session id")),
-    responses((status = 200, body = SessionView), CommonErrors))]
+    responses((status = 200, body = SessionView), CommonErrors,
+        (status = 409, description = "The configuration is another version by now", body = ErrorBody),
+        (status = 501, description = "A protection that this server does not have", body = ErrorBody)))]
 async fn patch(
     State(app): State<AppState>,
     key: ProjectKey,

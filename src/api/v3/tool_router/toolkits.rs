@@ -81,7 +81,7 @@ pub(super) struct SessionToolkit {
     name: String,
     /// Always true: others are not listed.
     enabled: bool,
-    /// Whether it works without credentials.
+    /// Whether it works without credentials, and has none.
     is_no_auth: bool,
     /// Schemes for which the operator gave the server a client of its own.
     composio_managed_auth_schemes: Vec<AuthSchemeKind>,
@@ -98,7 +98,9 @@ fn item(app: &App, shown: Shown) -> SessionToolkit {
         slug: file.slug.clone(),
         name: file.name.clone(),
         enabled: true,
-        is_no_auth: is_no_auth(&shown.toolkit),
+        // Where credentials are a choice, an account that was connected is worth showing; clients
+        // show none for a toolkit that needs none.
+        is_no_auth: is_no_auth(&shown.toolkit) && shown.account.is_none(),
         composio_managed_auth_schemes: managed_schemes(app, &shown.toolkit),
         meta: SessionToolkitMeta {
             description: file.description.trim().to_owned(),

@@ -6,6 +6,7 @@ import httpx
 import pytest
 import support
 from composio.exceptions import ValidationError
+from conftest import SDK_VERSION, sdk
 
 TOOLS = ["HACKERNEWS_GET_USER", "TEXT_TO_PDF_CONVERT_TEXT_TO_PDF"]
 
@@ -51,7 +52,7 @@ class Mcp:
         )
 
 
-def test_a_server_is_made_listed_read_changed_and_deleted(composio, server, env):
+def test_a_server_is_made_listed_read_changed_and_deleted(composio, server, env, http):
     assert server.mcp_url == f"{env.base}/v3/mcp/{server.id}"
     assert server.allowed_tools == TOOLS and server.auth_config_ids == []
     listed = composio.mcp.list(limit=50, name=server.name)
@@ -62,8 +63,13 @@ def test_a_server_is_made_listed_read_changed_and_deleted(composio, server, env)
     assert got.toolkits == ["hackernews", "text_to_pdf"] and got.server_instance_count == 0
     assert got.managed_auth_via_composio is True
     new = name()
-    changed = composio.mcp.update(server.id, name=new, allowed_tools=TOOLS[:1])
-    assert changed.name == new and changed.allowed_tools == TOOLS[:1]
+    assert composio.mcp.update(server.id, name=new).name == new
+    if SDK_VERSION == "0.11.1":
+        # Its update of tools fails before anything is sent: its own client does not take custom_tools.
+        answer = http.patch(f"/api/v3/mcp/{server.id}", json={"custom_tools": TOOLS[:1]})
+        assert answer.json()["allowed_tools"] == TOOLS[:1]
+    else:
+        assert composio.mcp.update(server.id, allowed_tools=TOOLS[:1]).allowed_tools == TOOLS[:1]
     changed = composio.mcp.update(server.id, toolkits=["hackernews"], manually_manage_connections=True)
     assert changed.toolkits == ["hackernews"] and changed.managed_auth_via_composio is False
     assert composio.mcp.delete(server.id) == {"id": server.id, "deleted": True}
@@ -115,8 +121,6 @@ def test_its_url_needs_a_user_and_the_key_of_its_project(server, project, new_pr
 
 
 def test_a_project_may_do_without_keys(new_project, env, user, tmp_path):
-    from conftest import sdk
-
     own = new_project()
     composio = sdk(own["api_key"], file_download_dir=str(tmp_path))
     server = composio.mcp.create(name(), toolkits=["hackernews"])

@@ -89,6 +89,26 @@ stack_start() {
     stack_up=1
 }
 
+# A server with the tools that the MCP conformance suite calls, and nothing else.
+mcp_up=""
+mcp_start() {
+    [ -z "$mcp_up" ] || return 0
+    local port
+    need_node && need_postgres || return
+    echo "Building the server"
+    cargo build --locked --quiet || return
+    mkdir -p "$run/mcp"
+    : "${ORG_API_KEY:=ok_$(random_text)}" "${PROJECT_API_KEY:=ak_$(random_text)}"
+    port="$(free_port)" && MCP_PROVIDER_PORT="$(free_port)" || return
+    export ORG_API_KEY PROJECT_API_KEY MCP_PROVIDER_PORT
+    export MCP_URL="http://127.0.0.1:$port"
+    "$node" --input-type=module -e \
+        'const { toolkit } = await import(process.argv[1]); toolkit(process.argv[2], process.argv[3]);' \
+        "$root/tests/mcp/fixtures.mjs" "$run/mcp/toolkits" "$MCP_PROVIDER_PORT" || return
+    server mcp "$port" PATCHBAY_PROVIDERS_FILE= || return
+    mcp_up=1
+}
+
 random_text() { "$node" -e 'console.log(require("crypto").randomBytes(18).toString("hex"))'; }
 
 psql_admin() {

@@ -152,8 +152,7 @@ impl Mcp {
         match method {
             Method::POST => self.post(door, parts, body).await,
             Method::GET => self.get(&door, &parts.headers),
-            // There is no state to end; a client that says goodbye is told that all is well.
-            Method::DELETE => Ok(StatusCode::NO_CONTENT.into_response()),
+            // DELETE too: nothing is remembered, so there is nothing to end.
             _ => Err(not_allowed()),
         }
     }
@@ -265,7 +264,7 @@ fn not_allowed() -> Refusal {
         "Messages are sent with POST; GET with `Accept: text/event-stream` opens a stream of changes \
          in revisions before 2026-07-28",
     )
-    .header(header::ALLOW, HeaderValue::from_static("GET, POST, DELETE, OPTIONS"))
+    .header(header::ALLOW, HeaderValue::from_static("GET, POST, OPTIONS"))
 }
 
 fn names_events(accept: &HeaderValue) -> bool {

@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, head
 use super::refusal::Refusal;
 use crate::config::Config;
 
-const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE, OPTIONS");
+const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, OPTIONS");
 /// Headers that a page's script may read.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "mcp-session-id, mcp-protocol-version, www-authenticate, x-request-id, retry-after, \

@@ -67,6 +67,12 @@ pub(super) fn info(app: &AppState, door: &Door) -> ServerConfig {
     info
 }
 
+/// Whether the client speaks the revision without a handshake, or a later one.
+fn is_newest(context: &RequestContext<RoleServer>) -> bool {
+    let version = context.protocol_version();
+    version.is_some_and(|v| v.as_str() >= ProtocolVersion::V_2026_07_28.as_str())
+}
+
 impl Server {
     /// A call, from here to its result.
     async fn call(&self, request: CallToolRequestParams) -> Result<CallToolResult, ErrorData> {
@@ -151,10 +157,7 @@ impl ServerHandler for Server {
         let mut result = ListToolsResult::with_all_items(tools);
         result.next_cursor = next;
         // The list is one user's.
-        let modern = context
-            .protocol_version()
-            .is_some_and(|v| v.as_str() >= ProtocolVersion::V_2026_07_28.as_str());
-        result.cache_scope = modern.then_some(CacheScope::Private);
+        result.cache_scope = is_newest(&context).then_some(CacheScope::Private);
         Ok(result)
     }
 
@@ -204,10 +207,11 @@ impl ServerHandler for Server {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let method: String = request.method.chars().take(100).collect();
-        if OPERATIONS.contains(&method.as_str()) {
+        let gone = is_newest(&context) && matches!(method.as_str(), "initialize" | "ping");
+        if OPERATIONS.contains(&method.as_str()) && !gone {
             return Err(ErrorData::invalid_params(
                 format!("The parameters of {method} are missing or malformed"),
                 None,

@@ -65,6 +65,26 @@ async fn a_client_that_pulls_the_plug_ends_its_call() {
 }
 
 #[tokio::test]
+async fn a_client_that_goes_away_ends_all_calls_of_a_multi_execute() {
+    let mut slow = Slow::start().await;
+    let app = slow.app().await;
+    let mcp = Mcp::of(&app, json!({"user_id": "ann"})).await;
+    let tool = json!({"tool_slug": "SLOW_WAIT", "arguments": {}});
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params":
+        {"name": "COMPOSIO_MULTI_EXECUTE_TOOL", "arguments": {"tools": [tool, tool, tool]}}});
+    let request = mcp.post(BOTH, &body);
+    let waiting = tokio::spawn(async move { request.send().await.unwrap().text().await });
+    for _ in 0..3 {
+        assert_eq!(slow.next().await, Event::Asked);
+    }
+    waiting.abort();
+    for _ in 0..3 {
+        assert_eq!(slow.next().await, Event::Left);
+    }
+    logged(&app).await;
+}
+
+#[tokio::test]
 async fn a_call_is_cancelled_by_its_own_client_on_any_server() {
     let mut slow = Slow::start().await;
     let app = slow.app().await;

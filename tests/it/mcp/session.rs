@@ -59,6 +59,10 @@ async fn the_newest_revision_needs_no_handshake() {
     assert_eq!((&done["isError"], &done["resultType"]), (&json!(false), &json!("complete")));
     let refused = send("tools/nope", json!({})).await.expect(404);
     assert_eq!(refused["error"]["code"], -32601);
+    // What older revisions have.
+    for gone in ["initialize", "ping"] {
+        assert_eq!(send(gone, json!({})).await.expect(404)["error"]["code"], -32601, "{gone}");
+    }
     // The headers must say what the body says.
     let other = mcp.newest(BOTH, "tools/list", json!({})).header("mcp-method", "tools/call");
     assert!(mcp.client.send(other).await.status >= 400);

@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::limits::{RateLimiter, TriesByAddress};
 use crate::logbook::Logbook;
 use crate::net::Client;
+use crate::search::Search;
 use crate::storage::Files;
 use crate::vault::Vault;
 
@@ -31,6 +32,8 @@ pub struct App {
     pub cache: Arc<Cache>,
     /// Toolkits.
     pub catalog: Arc<Catalog>,
+    /// Finds tools.
+    pub search: Search,
     /// Outbound HTTP.
     pub net: Client,
     /// Files that tools gave.
@@ -61,6 +64,7 @@ impl App {
     pub fn new(config: Config, db: PgPool, vault: Vault) -> anyhow::Result<AppState> {
         let catalog = Catalog::load(config.toolkits_dir.as_deref(), &config.providers)
             .map_err(|e| anyhow::anyhow!("{}", e.0.join("\n")))?;
+        let catalog = Arc::new(catalog);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let vault = Arc::new(vault);
         let cache = Arc::new(Cache::new(db.clone(), vault.clone()));
@@ -74,7 +78,8 @@ impl App {
             db,
             vault,
             cache,
-            catalog: Arc::new(catalog),
+            search: Search::new(catalog.clone()),
+            catalog,
             net,
             files,
             logbook,

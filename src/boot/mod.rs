@@ -121,6 +121,8 @@ async fn run(
         }
     };
     crate::worker::start(&app);
+    let searched = app.clone();
+    tokio::task::spawn_blocking(move || searched.search.warm());
     warn_about_plain_http(&app.config);
     banner::print(&app.config, &first.keys);
     let (stop, draining) = (signals.stop.clone(), app.draining.clone());

@@ -13,7 +13,7 @@ use super::probe::Probes;
 use super::schema::{self, Reader};
 use super::source::{self, Source, SourceFile};
 use super::template::{Text, Tree};
-use super::{Catalog, CatalogErrors, Tool, Toolkit, args, check, plan};
+use super::{Catalog, CatalogErrors, Tool, Toolkit, args, check, check_relations, plan};
 use crate::config::Providers;
 use crate::config::providers::Provider;
 use crate::domain::scheme::AuthSchemeKind;
@@ -133,6 +133,10 @@ fn toolkit(
     for (part, tool) in &tools {
         check::tool(part, &file, tool, problems);
     }
+    check_relations::tools(&tools, problems);
+    check_relations::texts(&file.pitfalls, &mut |problem| {
+        problems.push(format!("{}:1:1: {problem}", main.label));
+    });
     overridden(&mut file, provider);
     overridden_oauth1(&mut file, provider);
     let mut compiled = Vec::with_capacity(tools.len());

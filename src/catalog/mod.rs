@@ -22,6 +22,7 @@ mod args;
 mod check;
 mod check_dcr;
 mod check_oauth2;
+mod check_relations;
 pub mod endpoint;
 pub mod fields;
 mod filters;

@@ -74,6 +74,8 @@ pub struct Config {
     pub log_wait_for_commit: bool,
     /// `log_queue_rows`
     pub log_queue_rows: usize,
+    /// `search_schema_chars`
+    pub search_schema_chars: usize,
     /// `log_max_payload_bytes`
     pub log_max_payload_bytes: usize,
     /// `file_ttl_s`

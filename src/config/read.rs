@@ -207,6 +207,7 @@ impl Reader {
             outbound_max_response_bytes: self.at_least("outbound_max_response_bytes", 1024),
             log_wait_for_commit: self.parse("log_wait_for_commit", "true or false"),
             log_queue_rows: self.at_least("log_queue_rows", 1),
+            search_schema_chars: self.at_least("search_schema_chars", 0),
             log_max_payload_bytes: self.at_least("log_max_payload_bytes", 0),
             file_ttl: self.seconds("file_ttl_s"),
             result_preview_chars: self.at_least("result_preview_chars", 2000),

@@ -509,6 +509,34 @@ pub async fn update_sharing(
     Ok(done.rows_affected() == 1)
 }
 
+/// The newest accounts of a user for each of some toolkits, those that are ACTIVE first, at most
+/// `most` of each: what an agent is told about connections.
+pub async fn newest_of(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    user_id: &str,
+    toolkit_slugs: &[String],
+    most: i64,
+) -> sqlx::Result<Vec<AccountRow>> {
+    sqlx::query_as(
+        "select a.* from unnest($3::text[]) as wanted(slug)
+         cross join lateral (
+             select a.* from connected_account a
+             join auth_config c on c.project_id = a.project_id and c.id = a.auth_config_id
+             where a.project_id = $1 and a.user_id = $2 and a.toolkit_slug = wanted.slug
+                and a.deleted_at is null and c.deleted_at is null and c.is_enabled
+             order by a.status <> 'ACTIVE' or a.is_disabled, a.created_at desc, a.id limit $4
+         ) a
+         order by a.toolkit_slug, a.status <> 'ACTIVE' or a.is_disabled, a.created_at desc, a.id",
+    )
+    .bind(project_id)
+    .bind(user_id)
+    .bind(toolkit_slugs)
+    .bind(most)
+    .fetch_all(db)
+    .await
+}
+
 /// Usable accounts of a user and toolkit other than `id`.
 pub async fn others_of_user(
     db: impl PgExecutor<'_>,

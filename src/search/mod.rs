@@ -1,3 +1,141 @@
 //! Finding tools by what somebody wants to do.
+//!
+//! | module | knows |
+//! |---|---|
+//! | `text` | words and their stems |
+//! | `lexicon` | which words mean about the same |
+//! | `count` | which terms a tool has, and in which fields |
+//! | `index` | which tools have a term, and how much that says (BM25F) |
+//! | `query` | what a query asks for |
+//! | `plan` | how the tools of a toolkit go together |
+//! | `words` | lists that are too short for an index |
+//!
+//! [`Search`] puts them over the catalogue. Whoever asks for tools asks it; how it ranks is its
+//! own affair.
 
+mod count;
+pub mod index;
+mod lexicon;
+pub mod plan;
+mod query;
+mod text;
 pub mod words;
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use crate::catalog::{Catalog, Tool, Toolkit};
+pub use count::Doc;
+pub use index::{Hit, Index};
+pub use query::Query;
+
+/// The catalogue, searchable.
+pub struct Search {
+    catalog: Arc<Catalog>,
+    index: OnceLock<Built>,
+}
+
+struct Built {
+    index: Index,
+    /// Toolkit and tool of each number.
+    places: Vec<(u32, u32)>,
+}
+
+impl fmt::Debug for Search {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Search").field("built", &self.index.get().is_some()).finish_non_exhaustive()
+    }
+}
+
+/// A tool of the catalogue that was found.
+#[derive(Debug, Clone, Copy)]
+pub struct Found<'a> {
+    /// Its toolkit.
+    pub toolkit: &'a Arc<Toolkit>,
+    /// The tool.
+    pub tool: &'a Arc<Tool>,
+    /// How well it matches; comparable within one query.
+    pub score: f32,
+    /// The part of the query that it has, from 0 to 1.
+    pub cover: f32,
+}
+
+impl Search {
+    /// Over a catalogue. The index is made when it is first needed, or by [`Search::warm`].
+    pub fn new(catalog: Arc<Catalog>) -> Self {
+        Self { catalog, index: OnceLock::new() }
+    }
+
+    /// Makes the index, so that no request has to wait for it.
+    pub fn warm(&self) {
+        self.built();
+    }
+
+    fn built(&self) -> &Built {
+        self.index.get_or_init(|| {
+            let all = || self.catalog.toolkits().iter().enumerate();
+            let places = all()
+                .flat_map(|(t, toolkit)| {
+                    (0..toolkit.tools.len()).map(move |i| (t as u32, i as u32))
+                })
+                .collect();
+            let docs = all().flat_map(|(_, toolkit)| toolkit.tools.iter().map(|t| doc(toolkit, t)));
+            Built { index: Index::new(docs), places }
+        })
+    }
+
+    /// Cuts a query.
+    pub fn query(&self, text: &str) -> Query {
+        self.built().index.query(text)
+    }
+
+    /// The best `limit` of the tools that `allowed` lets through, best first. Others take no
+    /// place.
+    pub fn find(
+        &self,
+        query: &Query,
+        limit: usize,
+        mut allowed: impl FnMut(&Toolkit, &Tool) -> bool,
+    ) -> Vec<Found<'_>> {
+        let built = self.built();
+        let place = |doc: u32| {
+            let (toolkit, tool) = built.places.get(doc as usize)?;
+            let toolkit = self.catalog.toolkits().get(*toolkit as usize)?;
+            Some((toolkit, toolkit.tools.get(*tool as usize)?))
+        };
+        let hits = built.index.find(query, limit, |doc| {
+            place(doc).is_some_and(|(toolkit, tool)| allowed(toolkit, tool))
+        });
+        let found = hits.into_iter().filter_map(|hit| {
+            let (toolkit, tool) = place(hit.doc)?;
+            Some(Found { toolkit, tool, score: hit.score, cover: hit.cover })
+        });
+        found.collect()
+    }
+
+    /// How well something matches that is not in the catalogue, on the scale of what is.
+    pub fn score(&self, query: &Query, doc: &Doc<'_>) -> Option<Hit> {
+        self.built().index.score(query, doc)
+    }
+}
+
+fn doc<'a>(toolkit: &'a Toolkit, tool: &'a Tool) -> Doc<'a> {
+    let params = tool.def.params.0.iter().filter(|(_, param)| !param.hidden);
+    Doc {
+        slug: &tool.def.slug,
+        aliases: tool.def.aliases.iter().map(String::as_str).collect(),
+        name: &tool.def.name,
+        description: &tool.def.description,
+        toolkit: &toolkit.file.slug,
+        toolkit_name: &toolkit.file.name,
+        toolkit_text: &toolkit.file.description,
+        params: params
+            .map(|(name, param)| {
+                (name.as_str(), param.schema.description.as_deref().unwrap_or_default())
+            })
+            .collect(),
+        tags: tool.def.tags.iter().map(String::as_str).collect(),
+        important: tool.def.tags.iter().any(|tag| tag == "important"),
+        deprecated: tool.def.deprecated.is_some(),
+    }
+}

@@ -14,6 +14,7 @@
 //! | `preview` | what a large result is cut to |
 //! | `proxy` | requests of the caller's own |
 //! | `memory` | what an agent noted |
+//! | `search` | finding its tools, and what it takes to use them |
 //! | `meta` | the meta tools, one file each |
 
 pub mod account;
@@ -27,6 +28,7 @@ pub mod named;
 pub mod preview;
 pub mod prompt;
 pub mod proxy;
+pub mod search;
 pub mod toolkits;
 pub mod tools;
 

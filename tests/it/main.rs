@@ -21,6 +21,7 @@ mod mcp_server;
 mod net;
 mod oauth2;
 mod schemes;
+mod search;
 mod session;
 mod storage;
 #[allow(dead_code)] // a shared toolbox: not every helper has a user at all times

@@ -1,6 +1,6 @@
 //! Tools: what there is, and with which schemas.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -19,7 +19,9 @@ use crate::domain::connection::{AuthConfig, Project};
 use crate::domain::id::AuthConfigId;
 use crate::domain::page::{Page, PageRequest};
 use crate::error::{Error, Result, codes};
-use crate::search::words::Words;
+
+/// The part of the best score below which a tool is not what was looked for.
+const FAR: f32 = 0.3;
 
 /// Routes.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -152,6 +154,20 @@ fn filtered<'a>(
     Ok(found)
 }
 
+/// Those of the tools that a search finds, best first.
+fn searched<'a>(app: &'a App, text: &str, found: Vec<Found<'a>>) -> Vec<Found<'a>> {
+    let query = app.search.query(text);
+    if query.is_empty() {
+        return found;
+    }
+    let mut known: HashMap<&str, Found<'a>> =
+        found.into_iter().map(|found| (found.tool.slug(), found)).collect();
+    let hits = app.search.find(&query, usize::MAX, |_, tool| known.contains_key(tool.slug()));
+    let best = hits.first().map_or(0.0, |hit| hit.score);
+    let near = hits.into_iter().take_while(|hit| hit.score >= best * FAR);
+    near.filter_map(|hit| known.remove(hit.tool.slug())).collect()
+}
+
 /// List tools.
 #[utoipa::path(get, path = "/tools", tag = "tools", operation_id = "listTools",
     params(ListQuery), responses((status = 200, body = Page<ToolItem>), CommonErrors))]
@@ -172,8 +188,7 @@ async fn list(
         named(&app, &query)?
     };
     let found = match query.query.as_ref().or(query.search.as_ref()) {
-        Some(search) if query.tool_slugs.is_empty() => Words::of(search)
-            .rank(found, |f| (&f.tool.def.slug, &f.tool.def.name, &f.tool.def.description)),
+        Some(search) if query.tool_slugs.is_empty() => searched(&app, search, found),
         _ => found,
     };
     Ok(Json(cut(&found, request)).into_response())

@@ -39,6 +39,19 @@ pub struct Tool {
     /// Deprecation note; the tool still works.
     #[serde(default)]
     pub deprecated: Option<String>,
+    /// Tools of the toolkit that usually have to be called before this one: they find what it
+    /// needs. Tools that an argument's description names need not be repeated.
+    #[serde(default)]
+    pub before: Vec<String>,
+    /// Tools of the toolkit that could take its place.
+    #[serde(default)]
+    pub instead: Vec<String>,
+    /// Tools of the toolkit that are usual afterwards.
+    #[serde(default)]
+    pub after: Vec<String>,
+    /// What goes wrong with it, one sentence or two each, for a model.
+    #[serde(default)]
+    pub pitfalls: Vec<String>,
     /// Arguments, in the order in which the schema shows them.
     #[serde(default)]
     pub params: ParamList,

@@ -54,6 +54,9 @@ pub struct ToolkitFile {
     /// The call that says whether credentials are good; `identity` when absent.
     #[serde(default)]
     pub verify: Option<VerifyCall>,
+    /// What goes wrong with any of its tools, one sentence or two each, for a model.
+    #[serde(default)]
+    pub pitfalls: Vec<String>,
     /// Ways to authenticate, preferred first. Empty is not allowed: a toolkit
     /// without credentials lists `NO_AUTH`.
     pub auth: Vec<AuthScheme>,

@@ -93,6 +93,7 @@ pub(super) fn spec() -> &'static Spec {
                     "type": "object",
                     "description": "By toolkit: status (active, initiated, failed, listed, renamed \
                         or removed), redirect_url and instruction, accounts.",
+                    "properties": {},
                     "additionalProperties": true,
                 },
                 "summary": {

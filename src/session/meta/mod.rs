@@ -4,10 +4,12 @@
 //! any tool, under the toolkit `composio`.
 
 mod get_tool_schemas;
+mod list_toolkits;
 mod manage_connections;
 mod multi_execute;
 mod proxy_execute;
 mod recipes;
+mod search_tools;
 mod wait_for_connections;
 
 use std::sync::Arc;
@@ -42,8 +44,12 @@ pub struct Spec {
 /// A meta tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meta {
+    /// `COMPOSIO_SEARCH_TOOLS`
+    SearchTools,
     /// `COMPOSIO_GET_TOOL_SCHEMAS`
     GetToolSchemas,
+    /// `COMPOSIO_LIST_TOOLKITS`
+    ListToolkits,
     /// `COMPOSIO_MANAGE_CONNECTIONS`
     ManageConnections,
     /// `COMPOSIO_WAIT_FOR_CONNECTIONS`
@@ -77,7 +83,9 @@ pub type Answer = (Map<String, Value>, Option<String>);
 impl Meta {
     /// All of them, in the order of lists.
     pub const ALL: &'static [Self] = &[
+        Self::SearchTools,
         Self::GetToolSchemas,
+        Self::ListToolkits,
         Self::ManageConnections,
         Self::WaitForConnections,
         Self::MultiExecute,
@@ -104,7 +112,9 @@ impl Meta {
     /// Its texts and schemas.
     pub fn spec(self) -> &'static Spec {
         match self {
+            Self::SearchTools => search_tools::spec(),
             Self::GetToolSchemas => get_tool_schemas::spec(),
+            Self::ListToolkits => list_toolkits::spec(),
             Self::ManageConnections => manage_connections::spec(),
             Self::WaitForConnections => wait_for_connections::spec(),
             Self::MultiExecute => multi_execute::spec(),
@@ -118,7 +128,7 @@ impl Meta {
     pub fn is_offered(self, session: &Session) -> bool {
         let config = &session.config;
         match self {
-            Self::GetToolSchemas => config.enable_search,
+            Self::SearchTools | Self::GetToolSchemas | Self::ListToolkits => config.enable_search,
             Self::ManageConnections => config.manage_connections.enable,
             Self::WaitForConnections => {
                 config.manage_connections.enable
@@ -156,7 +166,9 @@ impl Meta {
     async fn run(self, context: &Context<'_>, arguments: Map<String, Value>) -> Result<Answer> {
         // On the heap: the largest of them would be the size of all.
         match self {
+            Self::SearchTools => Box::pin(search_tools::run(context, arguments)).await,
             Self::GetToolSchemas => get_tool_schemas::run(context, arguments),
+            Self::ListToolkits => Box::pin(list_toolkits::run(context, arguments)).await,
             Self::ManageConnections => Box::pin(manage_connections::run(context, arguments)).await,
             Self::WaitForConnections => {
                 Box::pin(wait_for_connections::run(context, arguments)).await

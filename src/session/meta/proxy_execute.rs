@@ -34,16 +34,19 @@ pub(super) fn spec() -> &'static Spec {
                 "query": {
                     "type": "object",
                     "description": "Query parameters.",
-                    "additionalProperties": {"type": "string"},
+                    "properties": {},
+                    "additionalProperties": true,
                 },
                 "headers": {
                     "type": "object",
                     "description": "Further headers.",
-                    "additionalProperties": {"type": "string"},
+                    "properties": {},
+                    "additionalProperties": true,
                 },
                 "body": {
                     "type": "object",
                     "description": "JSON body.",
+                    "properties": {},
                     "additionalProperties": true,
                 },
                 "account": {
@@ -57,10 +60,11 @@ pub(super) fn spec() -> &'static Spec {
             "type": "object",
             "properties": {
                 "status": {"type": "integer"},
-                "data": {"description": "JSON or text of the answer."},
-                "headers": {"type": "object", "additionalProperties": true},
-                "binary_data": {"type": "object", "additionalProperties": true},
+                "headers": {"type": "object", "properties": {}, "additionalProperties": true},
+                "binary_data": {"type": "object", "properties": {}, "additionalProperties": true},
             },
+            // `data` is whatever the provider answers: JSON of any kind, or text.
+            "additionalProperties": true,
         }),
         tags: &["openWorldHint", "destructiveHint", "updateHint"],
     });

@@ -52,11 +52,13 @@ pub(super) fn upsert_spec() -> &'static Spec {
                 "input_schema": {
                     "type": "object",
                     "description": "JSON Schema of the inputs: type object, with properties.",
+                    "properties": {},
                     "additionalProperties": true,
                 },
                 "output_schema": {
                     "type": "object",
                     "description": "JSON Schema of what it gives, if that matters.",
+                    "properties": {},
                     "additionalProperties": true,
                 },
                 "steps": {
@@ -70,6 +72,7 @@ pub(super) fn upsert_spec() -> &'static Spec {
                             "arguments": {
                                 "type": "object",
                                 "description": "Arguments, with references where they vary.",
+                                "properties": {},
                                 "additionalProperties": true,
                             },
                             "description": {"type": "string", "description": "What the step is for."},
@@ -121,11 +124,11 @@ pub(super) fn get_spec() -> &'static Spec {
         output: json!({
             "type": "object",
             "properties": {
-                "recipe": {"type": "object", "additionalProperties": true},
+                "recipe": {"type": "object", "properties": {}, "additionalProperties": true},
                 "recipes": {
                     "type": "array",
                     "description": "Without id and name: id, name, description and version of each.",
-                    "items": {"type": "object", "additionalProperties": true},
+                    "items": {"type": "object", "properties": {}, "additionalProperties": true},
                 },
             },
         }),

@@ -23,6 +23,7 @@ response: {ok: /ok, fail_if: /bad, error: [/message], pick: /data, wrap: items, 
 identity: {request: {method: GET, path: /me}, id: [/id], label: [/login], email: [/email], proves: true,
            refused: {status: [401], at: /code, values: [bad]}}
 verify: {request: {method: GET, path: /ok}, refused: {status: [403]}}
+pitfalls: [Goes wrong.]
 auth:
   - scheme: OAUTH2
     name: Account
@@ -104,6 +105,10 @@ tools:
     hints: {read_only: true, destructive: false, idempotent: true, create: false, update: false}
     scopes: [[a], [b]]
     deprecated: Use another.
+    before: [SAMPLE_FIND]
+    instead: [SAMPLE_DO_THAT]
+    after: [SAMPLE_LOOK]
+    pitfalls: [Goes wrong.]
     params:
       one: {type: array, items: {type: string, min_length: 1}, in: query, wire: "1", at: /a, style: csv, aliases: [uno],
             required: true, hidden: false, description: One, title: One, examples: [[a]], default: [a],

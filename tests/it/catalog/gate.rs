@@ -1,5 +1,6 @@
 //! Every schema of the catalogue is one that OpenAI, Gemini, Anthropic and the released SDKs take.
 
+use patchbay::session::meta::Meta;
 use serde_json::Value;
 
 use super::built_in;
@@ -128,6 +129,33 @@ fn schemas_suit_every_reader() {
             if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
                 problems.push(format!("{}: property {name}", tool.slug()));
             }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn schemas_of_the_meta_tools_suit_every_reader_too() {
+    let mut problems = Vec::new();
+    for meta in Meta::ALL {
+        let spec = meta.spec();
+        for (which, schema) in [("in", &spec.input), ("out", &spec.output)] {
+            walk(schema, "", &mut |text| problems.push(format!("{} {which}{text}", spec.slug)));
+            if schema["type"] != "object" || !jsonschema::meta::is_valid(schema) {
+                problems.push(format!("{} {which}: no JSON Schema of type object", spec.slug));
+            }
+        }
+        // Gemini's API refuses the whole request over them, and its providers send what they get.
+        if spec.input.to_string().contains("\"examples\":") {
+            problems.push(format!("{}: examples, which belong into descriptions", spec.slug));
+        }
+        let closed = strict(&spec.input);
+        if !jsonschema::meta::is_valid(&closed) || depth(&closed) > 10 {
+            problems.push(format!("{}: not convertible to strict", spec.slug));
+        }
+        let plain = spec.slug.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+        if !plain || spec.slug.len() > 64 || spec.description.chars().count() > 1024 {
+            problems.push(format!("{}: slug or description", spec.slug));
         }
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));

@@ -149,6 +149,9 @@ fn what_serde_cannot_see_is_checked() {
         ("response: {pick: /file}", "scopes: [[x]]", "scope `x` is not among"),
         ("response: {pick: /file}", "builtin: x", "exactly one of"),
         ("response: {pick: /file}", "result: x", "goes with `steps`"),
+        ("response: {pick: /file}", "before: [SAMPLE_NOPE]", "before: the toolkit has no tool"),
+        ("response: {pick: /file}", "after: [SAMPLE_GET_FILE]", "does not go with itself"),
+        ("response: {pick: /file}", "pitfalls: [\" \"]", "pitfalls: each must have"),
         ("method: GET,", "method: GET, query: {a: \"{{ args.b }}\"},", "`args.b` is not a name"),
         ("method: GET,", "method: GET, query: {a: \"{{ conn.b }}\"},", "`conn.b` is not a name"),
         (

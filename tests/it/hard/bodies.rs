@@ -239,7 +239,7 @@ async fn endless_ids_are_unknown_and_do_not_fill_the_memory() {
         assert!(error.text.len() < 2000, "the id is not repeated in full");
     }
     let kept = format!("{:?}", world.app.app.cache);
-    assert!(kept.contains("accounts: 0, defaults: 0"), "{kept}");
+    assert!(kept.contains("accounts: 0, usable: 0"), "{kept}");
     world.connect("exa").await;
     let by_user = json!({"user_id": "u1", "arguments": {"query": "x"}});
     world.client.post("/api/v3/tools/execute/EXA_SEARCH", by_user).await.expect(200);

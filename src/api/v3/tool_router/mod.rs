@@ -9,6 +9,7 @@ mod input;
 mod labs;
 mod link;
 mod proxy;
+mod search;
 mod toolkits;
 mod tools;
 pub(super) mod view;
@@ -47,6 +48,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(execute::execute))
         .routes(routes!(execute::execute_meta))
         .routes(routes!(labs::create))
+        .routes(routes!(search::search))
         .merge(link::router())
         .merge(proxy::router())
 }

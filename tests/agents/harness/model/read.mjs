@@ -38,10 +38,11 @@ const fromUnquoted = (text) => JSON.parse(JSON.parse(`"${text.replace(/\\+/g, (r
 })}"`));
 
 // The data of a result, or the text itself when it is no data.
-export function read(value) {
+export function read(given) {
+  // What an agent's own shell adds for the model is not the tool's.
+  const value = typeof given === 'string' ? given.replace(/\s*<system-reminder>[^]*<\/system-reminder>\s*$/, '') : given;
   if (Array.isArray(value) && value.length && value.every((part) => typeof part?.text === 'string')) {
-    // What an agent's own shell adds for the model is not the tool's.
-    return read(value.map((part) => part.text).filter((text) => !text.startsWith('<system-reminder>')).join(''));
+    return read(value.map((part) => part.text).join(''));
   }
   if (typeof value !== 'string') return value;
   for (const parse of [JSON.parse, fromPython, fromUnquoted]) {

@@ -1,0 +1,295 @@
+//! Which tools a use case is about: of the catalogue, and of the caller's own.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::allows;
+use super::answer::{SchemaRef, SchemaRefArgs, ToolSchema};
+use crate::app::App;
+use crate::catalog::Tool;
+use crate::domain::session::Session;
+use crate::search::plan::{self, Plan};
+use crate::search::{Doc, Found, Hit};
+use crate::session::custom::{Custom, CustomTool};
+
+/// How many tools are looked at.
+const CANDIDATES: usize = 30;
+/// Most main tools of a use case.
+const MAX_PRIMARY: usize = 5;
+/// Most further tools of a use case.
+const MAX_OTHERS: usize = 5;
+/// The part of the best score that a main tool has, and a further one.
+const NEAR: (f32, f32) = (0.62, 0.4);
+/// The same where the toolkit is named: its name alone makes much of the score.
+const NEAR_WITHIN_TOOLKIT: (f32, f32) = (0.87, 0.7);
+/// The part of the query that a tool has at least.
+const COVER: f32 = 0.1;
+/// What it counts that the person can use a tool at once.
+const READY: f32 = 1.1;
+
+/// A tool that was found.
+#[derive(Debug, Clone)]
+pub(super) enum Item<'a> {
+    /// Of the catalogue.
+    App(Found<'a>),
+    /// Of the caller's own, with how well it matches.
+    Own(&'a CustomTool, Hit),
+}
+
+impl<'a> Item<'a> {
+    /// Its slug.
+    pub fn slug(&self) -> &'a str {
+        match self {
+            Self::App(found) => found.tool.slug(),
+            Self::Own(tool, _) => &tool.slug,
+        }
+    }
+
+    /// Slug of its toolkit.
+    pub fn toolkit(&self) -> &'a str {
+        match self {
+            Self::App(found) => found.toolkit.slug(),
+            Self::Own(tool, _) => tool.toolkit(),
+        }
+    }
+
+    /// Toolkit whose accounts it needs.
+    pub fn connects(&self) -> Option<&'a str> {
+        match self {
+            Self::App(found) => Some(found.toolkit.slug()),
+            Self::Own(tool, _) => match &tool.home {
+                crate::session::custom::Home::Extends(slug) => Some(slug),
+                _ => None,
+            },
+        }
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &'a str {
+        match self {
+            Self::App(found) => &found.tool.def.name,
+            Self::Own(tool, _) => &tool.name,
+        }
+    }
+
+    /// JSON Schema of its arguments.
+    pub fn input_schema(&self) -> &'a Value {
+        match self {
+            Self::App(found) => &found.tool.input_schema,
+            Self::Own(tool, _) => &tool.input_schema,
+        }
+    }
+
+    /// Names of the arguments that it needs.
+    pub fn required(&self) -> impl Iterator<Item = &'a str> {
+        let names = self.input_schema()["required"].as_array();
+        names.into_iter().flatten().filter_map(Value::as_str)
+    }
+
+    fn hit(&self) -> (f32, f32) {
+        match self {
+            Self::App(found) => (found.score, found.cover),
+            Self::Own(_, hit) => (hit.score, hit.cover),
+        }
+    }
+
+    /// With its schema, or with where to get it.
+    pub fn schema(&self, full: bool) -> ToolSchema<'a> {
+        let description = match self {
+            Self::App(found) => found.tool.def.description.trim(),
+            Self::Own(tool, _) => &tool.description,
+        };
+        let mut shown = by_name(self.slug(), self.toolkit(), description);
+        if full {
+            shown.has_full_schema = true;
+            shown.input_schema = Some(self.input_schema());
+            shown.schema_ref = None;
+        }
+        shown
+    }
+}
+
+/// A tool without its schema.
+pub(super) fn by_name<'a>(slug: &str, toolkit: &str, description: &str) -> ToolSchema<'a> {
+    ToolSchema {
+        tool_slug: slug.to_owned(),
+        toolkit: toolkit.to_owned(),
+        description: description.to_owned(),
+        has_full_schema: false,
+        input_schema: None,
+        schema_ref: Some(SchemaRef {
+            tool: "COMPOSIO_GET_TOOL_SCHEMAS",
+            args: SchemaRefArgs { tool_slugs: vec![slug.to_owned()] },
+            message: "Get the schema before you execute this tool",
+        }),
+    }
+}
+
+/// Tools that match.
+#[derive(Debug)]
+pub(super) struct Candidates<'a> {
+    /// The tools.
+    pub items: Vec<Item<'a>>,
+    /// The parts of the best score that main and further tools have.
+    near: (f32, f32),
+}
+
+/// The tools that match.
+pub(super) fn candidates<'a>(
+    app: &'a App,
+    session: &Session,
+    custom: &'a Custom,
+    use_case: &str,
+) -> Candidates<'a> {
+    let query = app.search.query(use_case);
+    let found = app.search.find(&query, CANDIDATES, |toolkit, tool| allows(session, toolkit, tool));
+    let mut items: Vec<Item<'a>> = found.into_iter().map(Item::App).collect();
+    items.extend(custom.tools.iter().filter_map(|tool| {
+        let home = custom.toolkits.iter().find(|toolkit| toolkit.slug == tool.toolkit());
+        let known = app.catalog.toolkit(tool.toolkit());
+        let doc = Doc {
+            slug: tool.slug.strip_prefix(crate::session::custom::PREFIX).unwrap_or(&tool.slug),
+            name: &tool.name,
+            description: &tool.description,
+            toolkit: tool.toolkit(),
+            toolkit_name: home.map_or_else(
+                || known.map_or("", |toolkit| toolkit.file.name.as_str()),
+                |toolkit| toolkit.name.as_str(),
+            ),
+            toolkit_text: home.map_or("", |toolkit| toolkit.description.as_str()),
+            params: params(&tool.input_schema),
+            important: true,
+            ..Doc::default()
+        };
+        Some(Item::Own(tool, app.search.score(&query, &doc)?))
+    }));
+    items.retain(|item| item.hit().1 >= COVER);
+    Candidates { items, near: if query.names_toolkit() { NEAR_WITHIN_TOOLKIT } else { NEAR } }
+}
+
+fn params(schema: &Value) -> Vec<(&str, &str)> {
+    let properties = schema["properties"].as_object();
+    let all = properties.into_iter().flatten();
+    all.map(|(name, inner)| (name.as_str(), inner["description"].as_str().unwrap_or_default()))
+        .collect()
+}
+
+/// The tools of a use case, and what belongs to the best one.
+#[derive(Debug, Default)]
+pub(super) struct Pick<'a> {
+    /// Those that do it, best first.
+    pub primary: Vec<Item<'a>>,
+    /// Those that match less well.
+    pub others: Vec<Item<'a>>,
+    /// What belongs to the best one.
+    pub plan: Plan<'a>,
+    /// The toolkit of the best one, when it is one of the catalogue.
+    toolkit: Option<&'a str>,
+    /// What goes wrong with its toolkit.
+    pub pitfalls: &'a [String],
+    /// Whether the match is a weak one.
+    pub weak: bool,
+}
+
+impl<'a> Pick<'a> {
+    fn tools(&self) -> impl Iterator<Item = &'a Arc<Tool>> {
+        let before = self.plan.before.iter().map(|related| related.tool);
+        before.chain(self.plan.instead.iter().copied()).chain(self.plan.after.iter().copied())
+    }
+
+    /// Slugs of the tools that belong to the best one.
+    pub fn planned(&self) -> impl Iterator<Item = &'a str> {
+        self.tools().map(|tool| tool.slug())
+    }
+
+    /// All tools beside the main ones: slug, toolkit, description.
+    pub fn related(&self) -> impl Iterator<Item = (&'a str, &'a str, &'a str)> {
+        let toolkit = self.toolkit.unwrap_or_default();
+        let planned =
+            self.tools().map(move |tool| (tool.slug(), toolkit, tool.def.description.trim()));
+        let others = self.others.iter().map(|item| match item {
+            Item::App(found) => {
+                (found.tool.slug(), found.toolkit.slug(), found.tool.def.description.trim())
+            }
+            Item::Own(tool, _) => (tool.slug.as_str(), tool.toolkit(), tool.description.as_str()),
+        });
+        planned.chain(others)
+    }
+}
+
+/// Parts the candidates into those that do it and others. `ready`: the person can use it at once.
+pub(super) fn pick<'a>(
+    session: &Session,
+    candidates: Candidates<'a>,
+    ready: impl Fn(&Item<'a>) -> bool,
+) -> Pick<'a> {
+    let (main, further) = candidates.near;
+    let mut scored: Vec<(f32, Item<'a>)> = candidates
+        .items
+        .into_iter()
+        .map(|item| (item.hit().0 * if ready(&item) { READY } else { 1.0 }, item))
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut pick = Pick::default();
+    let best = scored.first().map_or(0.0, |(score, _)| *score);
+    for (score, item) in scored {
+        if score >= best * main && pick.primary.len() < MAX_PRIMARY {
+            pick.primary.push(item);
+        } else if score >= best * further && pick.others.len() < MAX_OTHERS {
+            pick.others.push(item);
+        }
+    }
+    pick.weak = pick.primary.first().is_some_and(|item| item.hit().1 < 0.3);
+    if let Some(Item::App(found)) = pick.primary.first() {
+        let (toolkit, tool) = (found.toolkit, found.tool);
+        pick.plan = plan::plan(toolkit, tool, |other| allows(session, toolkit, other));
+        pick.toolkit = Some(toolkit.slug());
+        pick.pitfalls = &toolkit.file.pitfalls;
+    }
+    pick
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::id::{ProjectId, SessionId};
+    use crate::session::custom::Home;
+
+    #[test]
+    fn of_tools_that_match_alike_the_one_that_is_ready_goes_first() {
+        let at = crate::domain::time::now();
+        let session = Session {
+            project_id: ProjectId::from("pr_a"),
+            id: SessionId::from("trs_a"),
+            user_id: "ann".to_owned(),
+            config: crate::domain::session::SessionConfig::default(),
+            config_version: 1,
+            custom_tools: Value::Null,
+            created_at: at,
+            updated_at: at,
+        };
+        let tool = |slug: &str| CustomTool {
+            slug: slug.to_owned(),
+            original_slug: slug.to_owned(),
+            name: slug.to_owned(),
+            description: slug.to_owned(),
+            home: Home::Alone,
+            input_schema: json!({"type": "object", "properties": {}}),
+            output_schema: None,
+            preload: None,
+        };
+        let (one, other, far) = (tool("LOCAL_ONE"), tool("LOCAL_OTHER"), tool("LOCAL_FAR"));
+        let hit = |score: f32| Hit { doc: 0, score, cover: 1.0 };
+        let items =
+            vec![Item::Own(&one, hit(2.0)), Item::Own(&other, hit(1.9)), Item::Own(&far, hit(0.9))];
+        let candidates = Candidates { items, near: NEAR };
+        let pick = pick(&session, candidates, |item| item.slug() == "LOCAL_OTHER");
+        let slugs =
+            |items: &[Item<'_>]| items.iter().map(|i| i.slug().to_owned()).collect::<Vec<_>>();
+        assert_eq!(slugs(&pick.primary), ["LOCAL_OTHER", "LOCAL_ONE"]);
+        assert_eq!(slugs(&pick.others), ["LOCAL_FAR"]);
+    }
+}

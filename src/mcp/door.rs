@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use rmcp::model::Tool;
 use serde_json::{Map, Value};
 
@@ -108,22 +110,23 @@ impl Door {
         Some((shown.iter().map(Shown::tool).collect(), page.next))
     }
 
-    /// Executes a tool.
+    /// Executes a tool. Boxed, because its type goes down to the database's sockets: nested in those of
+    /// the router it is more than the compiler takes.
     ///
     /// # Errors
     /// What is wrong with the call.
-    pub(super) async fn call(
-        &self,
-        app: &AppState,
+    pub(super) fn call<'a>(
+        &'a self,
+        app: &'a AppState,
         slug: String,
         arguments: Map<String, Value>,
-    ) -> Result<ExecuteOutcome> {
+    ) -> BoxFuture<'a, Result<ExecuteOutcome>> {
         match self {
             Self::Session(project, session) => {
                 let call = session::execute::Call { slug, arguments, ..Default::default() };
-                session::execute::execute(app, project, session, call).await
+                session::execute::execute(app, project, session, call).boxed()
             }
-            Self::Server(served) => served.call(app, &slug, arguments).await,
+            Self::Server(served) => async move { served.call(app, &slug, arguments).await }.boxed(),
         }
     }
 }

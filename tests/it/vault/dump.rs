@@ -78,6 +78,8 @@ async fn the_database_alone_reveals_nothing() {
 const NOT_SEALED: &[(&str, &str)] = &[
     ("api_key.hash", "a hash"),
     ("connect_token.hash", "a hash"),
+    ("mcp_oauth_grant.client_hash", "a hash"),
+    ("mcp_oauth_token.hash", "a hash"),
     ("file_object.content", "a file that a tool gave"),
     ("data_key.id", "an id"),
     ("data_key.sealed", "sealed by a master key; `keys rewrap` knows it"),

@@ -124,7 +124,11 @@ fn one(schema: &Schema, name: &str, reader: Reader) -> Value {
             .iter()
             .map(|(name, inner)| (name.clone(), one(inner, name, reader)))
             .collect();
-        out.insert("properties".into(), properties.into());
+        // Clients make a class of `properties`, also of none, and drop what it does not name: an
+        // object of any shape must not have the keyword.
+        if !properties.is_empty() || schema.additional_properties == Some(false) {
+            out.insert("properties".into(), properties.into());
+        }
         if !schema.required_properties.is_empty() {
             out.insert("required".into(), schema.required_properties.clone().into());
         }

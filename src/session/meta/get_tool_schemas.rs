@@ -54,7 +54,6 @@ pub(super) fn spec() -> &'static Spec {
                 "tool_schemas": {
                     "type": "object",
                     "description": "Schemas by tool slug.",
-                    "properties": {},
                     "additionalProperties": true,
                 },
                 "not_found": {
@@ -65,7 +64,6 @@ pub(super) fn spec() -> &'static Spec {
                 "did_you_mean": {
                     "type": "object",
                     "description": "For each slug that was not found, those that are nearest to it.",
-                    "properties": {},
                     "additionalProperties": true,
                 },
             },

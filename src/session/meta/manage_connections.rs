@@ -93,7 +93,6 @@ pub(super) fn spec() -> &'static Spec {
                     "type": "object",
                     "description": "By toolkit: status (active, initiated, failed, listed, renamed \
                         or removed), redirect_url and instruction, accounts.",
-                    "properties": {},
                     "additionalProperties": true,
                 },
                 "summary": {

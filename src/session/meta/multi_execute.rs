@@ -45,7 +45,6 @@ pub(super) fn spec() -> &'static Spec {
                             "arguments": {
                                 "type": "object",
                                 "description": "Arguments as the tool's input schema says.",
-                                "properties": {},
                                 "additionalProperties": true,
                             },
                             "account": {
@@ -70,7 +69,6 @@ pub(super) fn spec() -> &'static Spec {
                     "description": "Facts worth keeping for later searches of this session, by \
                         toolkit: ids and how they relate. Never secrets. Example: \
                         {\"slack\": [\"Channel #general has id C1234567\"]}",
-                    "properties": {},
                     "additionalProperties": true,
                 },
                 "sync_response_to_workbench": {
@@ -99,7 +97,6 @@ pub(super) fn spec() -> &'static Spec {
                                 "type": "object",
                                 "description": "successful, data, and error when it failed. A long \
                                     result has full_result: the file with all of it.",
-                                "properties": {},
                                 "additionalProperties": true,
                             },
                             "error": {"type": "string", "description": "Only when it failed."},

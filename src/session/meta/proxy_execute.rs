@@ -34,19 +34,16 @@ pub(super) fn spec() -> &'static Spec {
                 "query": {
                     "type": "object",
                     "description": "Query parameters.",
-                    "properties": {},
                     "additionalProperties": true,
                 },
                 "headers": {
                     "type": "object",
                     "description": "Further headers.",
-                    "properties": {},
                     "additionalProperties": true,
                 },
                 "body": {
                     "type": "object",
                     "description": "JSON body.",
-                    "properties": {},
                     "additionalProperties": true,
                 },
                 "account": {
@@ -60,8 +57,8 @@ pub(super) fn spec() -> &'static Spec {
             "type": "object",
             "properties": {
                 "status": {"type": "integer"},
-                "headers": {"type": "object", "properties": {}, "additionalProperties": true},
-                "binary_data": {"type": "object", "properties": {}, "additionalProperties": true},
+                "headers": {"type": "object", "additionalProperties": true},
+                "binary_data": {"type": "object", "additionalProperties": true},
             },
             // `data` is whatever the provider answers: JSON of any kind, or text.
             "additionalProperties": true,

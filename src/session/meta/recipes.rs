@@ -52,13 +52,11 @@ pub(super) fn upsert_spec() -> &'static Spec {
                 "input_schema": {
                     "type": "object",
                     "description": "JSON Schema of the inputs: type object, with properties.",
-                    "properties": {},
                     "additionalProperties": true,
                 },
                 "output_schema": {
                     "type": "object",
                     "description": "JSON Schema of what it gives, if that matters.",
-                    "properties": {},
                     "additionalProperties": true,
                 },
                 "steps": {
@@ -72,7 +70,6 @@ pub(super) fn upsert_spec() -> &'static Spec {
                             "arguments": {
                                 "type": "object",
                                 "description": "Arguments, with references where they vary.",
-                                "properties": {},
                                 "additionalProperties": true,
                             },
                             "description": {"type": "string", "description": "What the step is for."},
@@ -124,11 +121,11 @@ pub(super) fn get_spec() -> &'static Spec {
         output: json!({
             "type": "object",
             "properties": {
-                "recipe": {"type": "object", "properties": {}, "additionalProperties": true},
+                "recipe": {"type": "object", "additionalProperties": true},
                 "recipes": {
                     "type": "array",
                     "description": "Without id and name: id, name, description and version of each.",
-                    "items": {"type": "object", "properties": {}, "additionalProperties": true},
+                    "items": {"type": "object", "additionalProperties": true},
                 },
             },
         }),

@@ -100,25 +100,22 @@ fn output() -> Value {
             },
             "tool_schemas": {
                 "type": "object",
-                "properties": {},
                 "additionalProperties": true,
                 "description": "By tool slug: input_schema, or a schemaRef that says how to get it.",
             },
             "toolkit_connection_statuses": {
                 "type": "array",
                 "description": "Whether each toolkit is connected, and what to do if not.",
-                "items": {"type": "object", "properties": {}, "additionalProperties": true},
+                "items": {"type": "object", "additionalProperties": true},
             },
             "next_steps_guidance": texts("What to do now, in order."),
             "session": {
                 "type": "object",
-                "properties": {},
                 "additionalProperties": true,
                 "description": "Id of the task, for later calls.",
             },
             "time_info": {
                 "type": "object",
-                "properties": {},
                 "additionalProperties": true,
                 "description": "What time it is.",
             },

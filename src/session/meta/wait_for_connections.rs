@@ -72,7 +72,6 @@ pub(super) fn spec() -> &'static Spec {
                     "type": "object",
                     "description": "By toolkit: status (active, pending, failed or not_started), \
                         connected_account_id, reason.",
-                    "properties": {},
                     "additionalProperties": true,
                 },
             },

@@ -74,9 +74,26 @@ fn walk(schema: &Value, path: &str, problem: &mut impl FnMut(String)) {
                     }
                 }
             }
-            None => problem(format!("{path}: an object without properties")),
+            None if path.is_empty() => problem("an object without properties".to_owned()),
+            None => {}
         },
         _ => {}
+    }
+}
+
+/// Objects of any shape that an agent sends have no `properties`: clients make a class of them, also
+/// of none, and drop what it does not name.
+fn open_objects(schema: &Value, path: &str, problem: &mut impl FnMut(String)) {
+    let properties = schema["properties"].as_object();
+    let closed = schema["additionalProperties"] == false;
+    if !path.is_empty() && !closed && properties.is_some_and(serde_json::Map::is_empty) {
+        problem(format!("{path}: empty properties of an object of any shape"));
+    }
+    for (name, inner) in properties.into_iter().flatten() {
+        open_objects(inner, &format!("{path}.{name}"), problem);
+    }
+    if let Some(items) = schema.get("items") {
+        open_objects(items, &format!("{path}[]"), problem);
     }
 }
 
@@ -119,6 +136,8 @@ fn schemas_suit_every_reader() {
                 say(": no JSON Schema".into());
             }
         }
+        let mut say = |text| problems.push(format!("{} in{text}", tool.slug()));
+        open_objects(&tool.input_schema, "", &mut say);
         let closed = strict(&tool.input_schema);
         if !jsonschema::meta::is_valid(&closed) || depth(&closed) > 10 {
             problems.push(format!("{}: not convertible to strict", tool.slug()));
@@ -145,6 +164,8 @@ fn schemas_of_the_meta_tools_suit_every_reader_too() {
                 problems.push(format!("{} {which}: no JSON Schema of type object", spec.slug));
             }
         }
+        let mut say = |text| problems.push(format!("{} in{text}", spec.slug));
+        open_objects(&spec.input, "", &mut say);
         // Gemini's API refuses the whole request over them, and its providers send what they get.
         if spec.input.to_string().contains("\"examples\":") {
             problems.push(format!("{}: examples, which belong into descriptions", spec.slug));

@@ -127,13 +127,16 @@ async fn a_request_under_way_is_answered_after_the_signal() {
     let (one, rest) = body.split_at(5);
     let head = format!(
         "POST {NEW_PROJECT} HTTP/1.1\r\nhost: x\r\nx-org-api-key: {}\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n{one}",
+         content-type: application/json\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
         home.file("org.key"),
         body.len()
     );
     under_way.write_all(head.as_bytes()).unwrap();
-    // An answer on a later connection: the first request has been taken up.
-    server.client("none").get("/health/live").await.expect(200);
+    // The server says this when it begins to read the body: the request has been taken up.
+    let mut taken_up = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    under_way.read_exact(&mut taken_up).unwrap();
+    assert!(taken_up.starts_with(b"HTTP/1.1 100"), "{taken_up:?}");
+    under_way.write_all(one.as_bytes()).unwrap();
     server.signal(Signal::TERM);
     while TcpStream::connect(server.address).is_ok() {
         tokio::time::sleep(Duration::from_millis(10)).await;

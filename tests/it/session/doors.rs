@@ -17,6 +17,7 @@ fn routes() -> Vec<(Method, &'static str, Value)> {
         (Method::GET, "/config_history", json!(null)),
         (Method::GET, "/toolkits", json!(null)),
         (Method::GET, "/tools", json!(null)),
+        (Method::POST, "/search", json!({"queries": [{"use_case": "find an issue"}]})),
         (Method::POST, "/execute", call.clone()),
         (Method::POST, "/execute_meta", call),
         (Method::POST, "/link", json!({"toolkit": "github"})),

@@ -30,6 +30,7 @@ pub mod session;
 pub mod session_account;
 pub mod session_config;
 pub mod session_memory;
+pub mod webhook_subscription;
 
 use std::time::Duration;
 

@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::limits::{RateLimiter, TriesByAddress};
 use crate::logbook::Logbook;
 use crate::net::Client;
+use crate::outbox::Outbox;
 use crate::search::Search;
 use crate::storage::Files;
 use crate::vault::Vault;
@@ -38,6 +39,8 @@ pub struct App {
     pub net: Client,
     /// Files that tools gave.
     pub files: Files,
+    /// Events on their way in.
+    pub outbox: Outbox,
     /// Execution logs.
     pub logbook: Logbook,
     /// Rate limit.
@@ -73,8 +76,10 @@ impl App {
         let limits = RateLimiter::start(&config, db.clone(), &tasks, &stop);
         let net = Client::new(&config)?;
         let files = Files::new(&config, db.clone(), &vault);
+        let outbox = Outbox::new(db.clone());
         Ok(Arc::new(Self {
             config,
+            outbox,
             db,
             vault,
             cache,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::fields::{config_fields, connect_fields};
 use super::model::{
-    AuthScheme, Location, Map2, Param, Schema, SchemaType, Tool as Def, ToolkitFile,
+    AuthScheme, Location, Map2, Param, ParamList, Schema, SchemaType, Tool as Def, ToolkitFile,
 };
 use super::path::PathTemplate;
 use super::plan;
@@ -27,6 +27,35 @@ const IMPLIED: [&str; 7] = [
     "username",
     "password",
 ];
+
+/// Checks a trigger type, but for what compiling it shows.
+pub(super) fn trigger(
+    toolkit: &ToolkitFile,
+    def: &super::model::Trigger,
+    say: &mut dyn FnMut(String),
+) {
+    slugs(toolkit, &def.slug, &def.aliases, say);
+    if def.name.trim().is_empty() || def.description.trim().is_empty() {
+        say("name and description must not be empty".into());
+    }
+    schemas(&def.payload, "payload", &mut |problem| say(problem));
+    if def.payload.0.is_empty() {
+        say("payload: at least one field is needed".into());
+    }
+}
+
+fn slugs(toolkit: &ToolkitFile, slug: &str, aliases: &[String], say: &mut dyn FnMut(String)) {
+    for slug in std::iter::once(slug).chain(aliases.iter().map(String::as_str)) {
+        let upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        if slug.is_empty() || slug.len() > MAX_SLUG || !slug.chars().all(upper) {
+            say(format!("`{slug}` must be made of A-Z, 0-9 and _, at most {MAX_SLUG} characters"));
+        }
+    }
+    let prefix = format!("{}_", toolkit.slug.to_uppercase());
+    if !slug.starts_with(&prefix) {
+        say(format!("the slug must start with {prefix}"));
+    }
+}
 
 /// `file:line:column` of a tool, by its slug.
 pub(super) fn at(file: &SourceFile, slug: &str) -> String {
@@ -195,16 +224,7 @@ pub(super) fn tool(
 ) {
     let place = at(source, &def.slug);
     let mut say = |problem: String| problems.push(format!("{place}: {}: {problem}", def.slug));
-    for slug in std::iter::once(&def.slug).chain(&def.aliases) {
-        let upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-        if slug.is_empty() || slug.len() > MAX_SLUG || !slug.chars().all(upper) {
-            say(format!("`{slug}` must be made of A-Z, 0-9 and _, at most {MAX_SLUG} characters"));
-        }
-    }
-    let prefix = format!("{}_", toolkit.slug.to_uppercase());
-    if !def.slug.starts_with(&prefix) {
-        say(format!("the slug must start with {prefix}"));
-    }
+    slugs(toolkit, &def.slug, &def.aliases, &mut say);
     if def.name.trim().is_empty() || def.description.trim().is_empty() {
         say("name and description must not be empty".into());
     }
@@ -374,14 +394,14 @@ pub(super) fn templates(
     let def = &tool.def;
     let conn = connection_names(toolkit);
     let place = at(source, &def.slug);
-    let mut known: Vec<&str> = Vec::new();
+    let mut known: Vec<&str> = tool.given.to_vec();
     let mut say = |name: &str| {
         problems.push(format!("{place}: {}: `{name}` is not a name that is there", def.slug));
     };
     for step in &tool.steps {
         for name in step.names() {
             // A step may be asked about before it ran: it is none then, which `when` relies on.
-            let item = step.repeats();
+            let item = step.repeats() || tool.given.contains(&"item");
             if !resolves(&name, def, &conn, &known, item) {
                 say(&name);
             }
@@ -393,7 +413,9 @@ pub(super) fn templates(
             say(&name);
         }
     }
-    unused(tool, &place, problems);
+    if tool.given.is_empty() {
+        unused(tool, &place, problems);
+    }
 }
 
 /// An argument that goes nowhere would be shown to models in vain.
@@ -428,11 +450,22 @@ fn unused(tool: &Tool, place: &str, problems: &mut Vec<String>) {
 }
 
 fn resolves(name: &str, def: &Def, conn: &BTreeSet<String>, steps: &[&str], item: bool) -> bool {
+    resolves_in(name, &def.params, conn, steps, item)
+}
+
+/// Whether a dotted name is there for a template.
+pub(super) fn resolves_in(
+    name: &str,
+    params: &ParamList,
+    conn: &BTreeSet<String>,
+    steps: &[&str],
+    item: bool,
+) -> bool {
     let mut parts = name.split('.');
     let root = parts.next().unwrap_or_default();
     let field = parts.next();
     match root {
-        "args" => field.is_none_or(|field| def.params.0.iter().any(|(known, _)| known == field)),
+        "args" => field.is_none_or(|field| params.0.iter().any(|(known, _)| known == field)),
         "conn" => field.is_none_or(|field| conn.contains(field)),
         "item" => item,
         other => steps.contains(&other) || is_global(other),

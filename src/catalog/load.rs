@@ -8,11 +8,12 @@ use serde::de::DeserializeOwned;
 use super::hosts::{Base, Hosts};
 use super::inject::Injection;
 use super::login::{self, Login};
-use super::model::{self, ToolkitFile, ToolsFile};
+use super::model::{self, ToolkitFile, ToolsFile, TriggersFile};
 use super::probe::Probes;
 use super::schema::{self, Reader};
 use super::source::{self, Source, SourceFile};
 use super::template::{Text, Tree};
+use super::trigger::{self, Trigger};
 use super::{Catalog, CatalogErrors, Tool, Toolkit, args, check, check_relations, plan};
 use crate::config::Providers;
 use crate::config::providers::Provider;
@@ -82,6 +83,13 @@ fn indexed(mut toolkits: Vec<Arc<Toolkit>>, problems: &mut Vec<String>) -> Catal
                 }
             }
         }
+        for (i, trigger) in toolkit.triggers.iter().enumerate() {
+            for name in std::iter::once(&trigger.def.slug).chain(&trigger.def.aliases) {
+                if catalog.triggers.insert(name.clone(), (t, i)).is_some() {
+                    problems.push(format!("`{name}` names two trigger types"));
+                }
+            }
+        }
     }
     catalog.toolkits = toolkits;
     catalog
@@ -121,6 +129,11 @@ fn toolkit(
         let parsed = parse::<ToolsFile>(part, problems);
         tools.extend(parsed.into_iter().flat_map(|p| p.tools).map(|tool| (part, tool)));
     }
+    let mut triggers: Vec<(&SourceFile, model::Trigger)> = Vec::new();
+    for part in &source.triggers {
+        let parsed = parse::<TriggersFile>(part, problems);
+        triggers.extend(parsed.into_iter().flat_map(|p| p.triggers).map(|t| (part, t)));
+    }
     let mut file = file?;
     let provider = providers.get(&file.slug);
     let before = problems.len();
@@ -153,7 +166,8 @@ fn toolkit(
         }
     }
     let probes = probes(main, &file, provider, problems);
-    match parts(file, provider, compiled, probes) {
+    let triggers = compiled_triggers(triggers, &file, provider, problems);
+    match parts(file, provider, (compiled, triggers), probes) {
         Ok(toolkit) => {
             check::toolkit_templates(main, &toolkit, problems);
             (problems.len() == before).then_some(toolkit)
@@ -163,6 +177,38 @@ fn toolkit(
             None
         }
     }
+}
+
+/// Compiles trigger types.
+fn compiled_triggers(
+    triggers: Vec<(&SourceFile, model::Trigger)>,
+    file: &ToolkitFile,
+    provider: Option<&Provider>,
+    problems: &mut Vec<String>,
+) -> Vec<Arc<Trigger>> {
+    let mut compiled = Vec::with_capacity(triggers.len());
+    for (part, def) in triggers {
+        let (place, slug) = (check::at(part, &def.slug), def.slug.clone());
+        let before = problems.len();
+        check::trigger(file, &def, &mut |problem| {
+            problems.push(format!("{place}: {slug}: {problem}"));
+        });
+        let make =
+            |def: model::Tool, given| tool(def, file, provider).map(|tool| Tool { given, ..tool });
+        match trigger::compile(def, file, &make) {
+            Ok(trigger) if problems.len() == before => {
+                for tool in trigger::calls(&trigger) {
+                    check::templates(part, file, tool, problems);
+                }
+                compiled.push(Arc::new(trigger));
+            }
+            Ok(_) => {}
+            Err(found) => {
+                problems.extend(found.into_iter().map(|p| format!("{place}: {slug}: {p}")));
+            }
+        }
+    }
+    compiled
 }
 
 /// Compiles the calls that check new credentials.
@@ -242,7 +288,7 @@ fn overridden_oauth1(file: &mut ToolkitFile, provider: Option<&Provider>) {
 fn parts(
     file: ToolkitFile,
     provider: Option<&Provider>,
-    tools: Vec<Arc<Tool>>,
+    (tools, triggers): (Vec<Arc<Tool>>, Vec<Arc<Trigger>>),
     probes: Vec<(AuthSchemeKind, Probes)>,
 ) -> Result<Toolkit, Vec<String>> {
     let mut problems = Vec::new();
@@ -273,7 +319,7 @@ fn parts(
     match base {
         Ok(base) if problems.is_empty() => {
             let hosts = Hosts::new(&file, provider);
-            Ok(Toolkit { tools, base, hosts, headers, injections, logins, probes, file })
+            Ok(Toolkit { tools, triggers, base, hosts, headers, injections, logins, probes, file })
         }
         _ => Err(problems),
     }
@@ -304,6 +350,7 @@ fn tool(
         rule,
         steps,
         result,
+        given: &[],
         aliases: args::names(&def.params.0),
         validator: OnceLock::new(),
         def,

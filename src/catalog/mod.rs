@@ -16,6 +16,7 @@
 //! | `inject` | credentials |
 //! | `probe` | the calls that check new credentials |
 //! | `login` | requests that make a token of stored secrets |
+//! | `trigger` | trigger types |
 //! | `version` | which versions resolve |
 
 mod args;
@@ -39,6 +40,7 @@ mod render;
 mod schema;
 mod source;
 mod template;
+pub mod trigger;
 mod version;
 
 use std::collections::{BTreeSet, HashMap};
@@ -58,6 +60,7 @@ pub use inject::{Injected, Injection};
 pub use login::{LoggedIn, Login, LoginScope, StepRule, Unsigned};
 pub use plan::Step;
 pub use probe::{Probe, Probes};
+pub use trigger::Trigger;
 
 /// Everything that was loaded; never changes while the server runs.
 #[derive(Debug, Default)]
@@ -65,6 +68,7 @@ pub struct Catalog {
     toolkits: Vec<Arc<Toolkit>>,
     by_slug: HashMap<String, usize>,
     tools: HashMap<String, (usize, usize)>,
+    triggers: HashMap<String, (usize, usize)>,
 }
 
 /// A toolkit, checked, with the operator's overrides applied.
@@ -74,6 +78,8 @@ pub struct Toolkit {
     pub file: model::ToolkitFile,
     /// Its tools in file order.
     pub tools: Vec<Arc<Tool>>,
+    /// Its trigger types in file order.
+    pub triggers: Vec<Arc<Trigger>>,
     base: hosts::Base,
     hosts: hosts::Hosts,
     headers: Vec<(String, template::Text)>,
@@ -97,6 +103,8 @@ pub struct Tool {
     pub rule: ResponseRule,
     steps: Vec<Step>,
     result: Option<template::Tree>,
+    /// Names that templates may use because the caller provides them; none for what is listed.
+    given: &'static [&'static str],
     aliases: HashMap<String, usize>,
     validator: OnceLock<jsonschema::Validator>,
 }
@@ -170,6 +178,13 @@ impl Catalog {
         let (toolkit, tool) = *self.tools.get(slug)?;
         let toolkit = self.toolkits.get(toolkit)?;
         Some((toolkit, toolkit.tools.get(tool)?))
+    }
+
+    /// A trigger type by slug or alias (exact case), with its toolkit.
+    pub fn trigger(&self, slug: &str) -> Option<(&Arc<Toolkit>, &Arc<Trigger>)> {
+        let (toolkit, trigger) = *self.triggers.get(slug)?;
+        let toolkit = self.toolkits.get(toolkit)?;
+        Some((toolkit, toolkit.triggers.get(trigger)?))
     }
 }
 

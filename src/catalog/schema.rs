@@ -66,6 +66,15 @@ pub(super) fn output(tool: &Tool, data: &[(String, Schema)]) -> Value {
     })
 }
 
+/// Schema of an object with these properties.
+pub(super) fn object(title: &str, fields: &[(String, Schema)]) -> Value {
+    let properties: Map<String, Value> = fields
+        .iter()
+        .map(|(name, schema)| (name.clone(), one(schema, name, Reader::Model)))
+        .collect();
+    json!({"type": "object", "title": title, "properties": properties})
+}
+
 fn one(schema: &Schema, name: &str, reader: Reader) -> Value {
     let mut out = Map::new();
     let model = reader == Reader::Model;

@@ -22,6 +22,8 @@ pub(super) struct Source {
     pub toolkit: Option<SourceFile>,
     /// `tools/*.yaml`, by name.
     pub tools: Vec<SourceFile>,
+    /// `triggers/*.yaml`, by name.
+    pub triggers: Vec<SourceFile>,
 }
 
 /// All toolkits by folder name; those of `extra` replace built-in ones.
@@ -59,13 +61,14 @@ fn folder(dir: &Path, problems: &mut Vec<String>) -> BTreeMap<String, Source> {
             continue;
         }
         let mut files = vec![toolkit.join("toolkit.yaml")];
-        let tools = toolkit.join("tools");
-        if tools.is_dir() {
-            files.extend(
-                entries(&tools, problems)
-                    .into_iter()
-                    .filter(|path| path.extension().is_some_and(|e| e == "yaml" || e == "yml")),
-            );
+        for part in ["tools", "triggers"].map(|part| toolkit.join(part)) {
+            if part.is_dir() {
+                files.extend(
+                    entries(&part, problems)
+                        .into_iter()
+                        .filter(|path| path.extension().is_some_and(|e| e == "yaml" || e == "yml")),
+                );
+            }
         }
         for path in files {
             let label = path.display().to_string();
@@ -95,8 +98,12 @@ fn put(
         [slug, "tools", _] => {
             sources.entry((*slug).to_owned()).or_default().tools.push(SourceFile { label, text });
         }
+        [slug, "triggers", _] => {
+            let source = sources.entry((*slug).to_owned()).or_default();
+            source.triggers.push(SourceFile { label, text });
+        }
         _ => problems.push(format!(
-            "{label}: not a place for a definition; they are <slug>/toolkit.yaml and <slug>/tools/*.yaml"
+            "{label}: not a place for a definition; they are <slug>/toolkit.yaml, <slug>/tools/*.yaml and <slug>/triggers/*.yaml"
         )),
     }
 }

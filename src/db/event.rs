@@ -3,46 +3,133 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{FromRow, PgExecutor};
 
-use crate::domain::id::{EventId, ProjectId};
+use crate::domain::id::{EventId, ProjectId, SubscriptionId};
 
 /// A row of `event`.
 #[derive(Debug, Clone, FromRow)]
 pub struct EventRow {
     /// Its project.
     pub project_id: ProjectId,
-    /// Its id, which `payload` repeats.
+    /// Its id, which `payload` repeats, and the `webhook-id` of its deliveries.
     pub id: EventId,
-    /// `composio.connected_account.expired`, …
+    /// `composio.trigger.message`, `composio.connected_account.expired`, …
     #[sqlx(rename = "type")]
     pub kind: String,
-    /// What it is about: an account's id.
+    /// What it is about: the id of a trigger instance or of an account.
     pub subject_id: String,
-    /// What is delivered, whole.
+    /// The same thing at the provider has the same key; a second one is not stored.
+    pub dedupe_key: Option<String>,
+    /// The body of version V3, whole.
     pub payload: Value,
+    /// What the provider sent, for a trigger's event.
+    pub original: Option<String>,
     /// When it happened.
     pub created_at: DateTime<Utc>,
 }
 
-/// Stores an event; call it in the transaction of what happened. `metadata.org_id` of the payload
-/// is filled in.
-pub async fn insert(db: impl PgExecutor<'_>, row: &EventRow) -> sqlx::Result<()> {
-    sqlx::query(
-        "insert into event (project_id, id, type, subject_id, payload, created_at)
-         select $1, $2, $3, $4, jsonb_set($5::jsonb, '{metadata,org_id}',
-            to_jsonb(coalesce((select org_id from project where id = $1), ''))), $6",
+/// Channel on which replicas hear of new events.
+pub const CHANNEL: &str = "patchbay_events";
+
+/// A new event, as replicas hear of it: `payload` of a notification on [`CHANNEL`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announced {
+    /// Its project.
+    #[serde(rename = "p")]
+    pub project: ProjectId,
+    /// Its id.
+    #[serde(rename = "e")]
+    pub id: EventId,
+}
+
+/// Stores events with their deliveries to every subscription that wants them, in one statement,
+/// and announces them with the commit. Gives the ids of those that are new: an event whose
+/// subject has another with the same dedupe key is left out. `metadata.org_id` of a payload is
+/// filled in where it is null.
+///
+/// Deliveries are anybody's at once, or, with a claim, the caller's for that long.
+pub async fn insert_all(
+    db: impl PgExecutor<'_>,
+    rows: &[EventRow],
+    claim: Option<(&str, Duration)>,
+) -> sqlx::Result<Vec<Inserted>> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let column = |of: fn(&EventRow) -> &str| rows.iter().map(of).collect::<Vec<_>>();
+    sqlx::query_as(
+        "with new as (
+            insert into event (project_id, id, type, subject_id, dedupe_key, payload, original,
+                created_at)
+            select e.project_id, e.id, e.type, e.subject_id, e.dedupe_key,
+                case when e.payload -> 'metadata' ? 'org_id'
+                    and e.payload #>> '{metadata,org_id}' is null
+                then jsonb_set(e.payload, '{metadata,org_id}',
+                    to_jsonb(coalesce((select org_id from project where id = e.project_id), '')))
+                else e.payload end, e.original, e.created_at
+            from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[],
+                $7::text[], $8::timestamptz[])
+                as e (project_id, id, type, subject_id, dedupe_key, payload, original, created_at)
+            on conflict (project_id, subject_id, dedupe_key) where dedupe_key is not null
+            do nothing
+            returning project_id, id, type),
+        sent as (
+            insert into webhook_delivery (project_id, subscription_id, event_id, attempts, claim,
+                next_at)
+            select new.project_id, s.id, new.id, case when $9::text is null then 0 else 1 end, $9,
+                now() + make_interval(secs => $10)
+            from new join webhook_subscription s on s.project_id = new.project_id
+                and s.disabled_at is null and new.type = any (s.enabled_events)
+            returning project_id, subscription_id, event_id)
+        select new.project_id, new.id, sent.subscription_id,
+            pg_notify($11, json_build_object('p', new.project_id, 'e', new.id)::text) is null
+                as announced
+        from new left join sent on sent.project_id = new.project_id and sent.event_id = new.id",
     )
-    .bind(&row.project_id)
-    .bind(&row.id)
-    .bind(&row.kind)
-    .bind(&row.subject_id)
-    .bind(&row.payload)
-    .bind(row.created_at)
-    .execute(db)
-    .await?;
-    Ok(())
+    .bind(column(|row| row.project_id.as_str()))
+    .bind(column(|row| row.id.as_str()))
+    .bind(column(|row| &row.kind))
+    .bind(column(|row| &row.subject_id))
+    .bind(rows.iter().map(|row| row.dedupe_key.as_deref()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| &row.payload).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.original.as_deref()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.created_at).collect::<Vec<_>>())
+    .bind(claim.map(|(name, _)| name))
+    .bind(claim.map_or(0.0, |(_, time)| time.as_secs_f64()))
+    .bind(CHANNEL)
+    .fetch_all(db)
+    .await
+}
+
+/// An event that was new, with a subscription that it goes to; one per subscription, or one with
+/// none.
+#[derive(Debug, Clone, FromRow)]
+pub struct Inserted {
+    /// Its project.
+    pub project_id: ProjectId,
+    /// Its id.
+    pub id: EventId,
+    /// Where it goes.
+    pub subscription_id: Option<SubscriptionId>,
+}
+
+/// An event; none when there is none.
+pub async fn get(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    id: &EventId,
+) -> sqlx::Result<Option<EventRow>> {
+    sqlx::query_as(
+        "select project_id, id, type, subject_id, dedupe_key, payload, original, created_at
+         from event where project_id = $1 and id = $2",
+    )
+    .bind(project_id)
+    .bind(id)
+    .fetch_optional(db)
+    .await
 }
 
 /// Events of a project about one thing, newest first.
@@ -53,8 +140,8 @@ pub async fn of_subject(
     limit: i64,
 ) -> sqlx::Result<Vec<EventRow>> {
     sqlx::query_as(
-        "select project_id, id, type, subject_id, payload, created_at from event
-         where project_id = $1 and subject_id = $2 order by created_at desc, id limit $3",
+        "select project_id, id, type, subject_id, dedupe_key, payload, original, created_at
+         from event where project_id = $1 and subject_id = $2 order by created_at desc, id limit $3",
     )
     .bind(project_id)
     .bind(subject_id)

@@ -86,6 +86,33 @@ pub const COLUMNS: &[Column] = &[
         id: "id",
         is_hash: false,
     },
+    Column {
+        name: "trigger_instance.secrets",
+        table: "trigger_instance",
+        column: "secrets",
+        key: "secrets_key_id",
+        project: "project_id",
+        id: "id",
+        is_hash: false,
+    },
+    Column {
+        name: "webhook_endpoint.data",
+        table: "webhook_endpoint",
+        column: "data",
+        key: "data_key_id",
+        project: "project_id",
+        id: "id",
+        is_hash: false,
+    },
+    Column {
+        name: "webhook_subscription.secret",
+        table: "webhook_subscription",
+        column: "secret",
+        key: "secret_key_id",
+        project: "project_id",
+        id: "id",
+        is_hash: false,
+    },
 ];
 
 /// A sealed value and its row.

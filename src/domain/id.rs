@@ -87,6 +87,12 @@ ids! {
     FileId = "file_";
     /// Something that happened, as a project is told of it.
     EventId = "evt_";
+    /// A trigger that was set up for an account.
+    TriggerId = "ti_";
+    /// Where a project's events go.
+    SubscriptionId = "whs_";
+    /// The URL that a provider's app calls.
+    EndpointId = "whe_";
     /// Tokens that a provider is to be told to forget.
     RevocationId = "rv_";
     /// A session of an agent.
@@ -97,6 +103,13 @@ ids! {
     RecipeId = "rcp_";
     /// One HTTP request.
     RequestId = "req_";
+}
+
+impl EventId {
+    /// An id of an event that a trigger found.
+    pub fn message() -> Self {
+        Self(format!("msg_{}", random_text(16)))
+    }
 }
 
 /// A stable UUID-shaped alias of an id, for the response fields that older

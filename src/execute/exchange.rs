@@ -30,6 +30,7 @@ pub(super) struct Exchange<'a> {
     state: Mutex<State>,
     waited_us: AtomicU64,
     status: AtomicU16,
+    retry_after_s: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -77,6 +78,7 @@ impl<'a> Exchange<'a> {
             state: Mutex::new(State { access: Arc::new(access), secrets: Arc::new(secrets) }),
             waited_us: AtomicU64::new(0),
             status: AtomicU16::new(0),
+            retry_after_s: AtomicU64::new(0),
         })
     }
 
@@ -104,6 +106,14 @@ impl<'a> Exchange<'a> {
         match self.status.load(Ordering::Relaxed) {
             0 => None,
             status => Some(status.into()),
+        }
+    }
+
+    /// How long the provider wants to be left alone, when one of its answers said so.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self.retry_after_s.load(Ordering::Relaxed) {
+            0 => None,
+            seconds => Some(Duration::from_secs(seconds)),
         }
     }
 
@@ -157,6 +167,10 @@ impl<'a> Exchange<'a> {
         self.waited_us.fetch_add(micros, Ordering::Relaxed);
         let answer = answer.map_err(Trouble::Net)?;
         self.status.store(answer.status, Ordering::Relaxed);
+        if let Some(wait) = answer.retry_after(now()) {
+            // A wait of no length says as little as none.
+            self.retry_after_s.store(wait.as_secs(), Ordering::Relaxed);
+        }
         Ok(answer)
     }
 

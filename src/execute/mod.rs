@@ -11,6 +11,7 @@
 
 mod access;
 mod builtin;
+mod call;
 mod exchange;
 mod params;
 mod proxy;
@@ -37,6 +38,7 @@ use redact::Secrets;
 use steps::{Outcome, Run};
 
 pub use access::refuses as refuses_to_choose;
+pub use call::{Answered, call};
 pub use proxy::proxy;
 pub use types::*;
 
@@ -128,7 +130,8 @@ async fn run(
     }
     let exchange = Exchange::begin(app, toolkit, access, params.as_ref()).await?;
     record.secrets = exchange.secrets();
-    let run = Run { app, project: &project.id, toolkit, tool, exchange: &exchange };
+    let run =
+        Run { app, project: &project.id, toolkit, tool, exchange: &exchange, given: Map::new() };
     let outcome = run.all(&args).await;
     note_exchange(record, &exchange);
     outcome

@@ -48,6 +48,8 @@ pub(super) struct Run<'a> {
     pub toolkit: &'a Toolkit,
     pub tool: &'a Tool,
     pub exchange: &'a Exchange<'a>,
+    /// What templates see besides the arguments and the connection.
+    pub given: Map<String, Value>,
 }
 
 impl Run<'_> {
@@ -65,7 +67,7 @@ impl Run<'_> {
 
     async fn try_all(&self, args: &Map<String, Value>) -> Result<Map<String, Value>, Stop> {
         let conn = self.exchange.access().fields(self.toolkit).conn;
-        let mut scope = Scope { args, conn, steps: Map::new(), item: None };
+        let mut scope = Scope { args, conn, steps: self.given.clone(), item: None };
         let mut last = Value::Null;
         for (index, step) in self.tool.steps().iter().enumerate() {
             let value = self.step(index, &step.rule, &mut scope).await?;

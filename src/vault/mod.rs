@@ -12,6 +12,7 @@ mod records;
 pub mod rotate;
 pub mod seal;
 pub mod status;
+mod trigger;
 
 use std::sync::Arc;
 

@@ -20,6 +20,7 @@ mod mcp_oauth;
 mod mcp_server;
 mod net;
 mod oauth2;
+mod outbox;
 mod schemes;
 mod search;
 mod session;

@@ -14,6 +14,7 @@ mod param;
 mod probe;
 mod tool;
 mod toolkit;
+mod trigger;
 
 pub use auth::*;
 pub use dcr::*;
@@ -24,3 +25,4 @@ pub use param::*;
 pub use probe::*;
 pub use tool::*;
 pub use toolkit::*;
+pub use trigger::*;

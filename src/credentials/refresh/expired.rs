@@ -52,7 +52,9 @@ pub fn event(account: &Account, config: &AuthConfig) -> EventRow {
         id,
         kind: EXPIRED.to_owned(),
         subject_id: account.id.to_string(),
+        dedupe_key: None,
         payload,
+        original: None,
         created_at: at,
     }
 }

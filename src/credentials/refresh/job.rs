@@ -312,7 +312,7 @@ impl Job {
         }
         if account.status == AccountStatus::Expired {
             let event = expired::event(account, &self.auth_config);
-            db::event::insert(&mut *tx, &event).await?;
+            db::event::insert_all(&mut *tx, &[event], None).await?;
         }
         db::notify::changed(&mut *tx, &changed).await?;
         tx.commit().await?;

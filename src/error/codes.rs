@@ -148,6 +148,8 @@ codes! {
     CUSTOM_TOOL_IS_LOCAL = 2006 "ToolRouter_CustomToolIsLocal" BAD_REQUEST None;
     /// Unknown MCP server, or a deleted one.
     MCP_SERVER_NOT_FOUND = 2100 "Mcp_ServerNotFound" NOT_FOUND None;
+    /// Unknown trigger type.
+    TRIGGER_TYPE_NOT_FOUND = 2200 "TriggerType_NotFound" NOT_FOUND None;
     /// Unknown execution log.
     LOG_NOT_FOUND = 1900 "Log_NotFound" NOT_FOUND None;
     /// The tool ran, but its log row is not committed (only where answers wait for that).

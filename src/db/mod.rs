@@ -31,6 +31,8 @@ pub mod session_account;
 pub mod session_config;
 pub mod session_file;
 pub mod session_memory;
+pub mod trigger_log;
+pub mod webhook_delivery;
 pub mod webhook_subscription;
 
 use std::time::Duration;

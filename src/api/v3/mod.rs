@@ -16,6 +16,7 @@ mod tool_view;
 mod toolkit_detail;
 mod toolkits;
 mod tools;
+mod trigger_logs;
 mod triggers_types;
 mod webhook_subscriptions;
 
@@ -41,5 +42,6 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(logs_internal::router())
         .merge(mcp::router())
         .merge(webhook_subscriptions::router())
+        .merge(trigger_logs::router())
         .merge(triggers_types::router())
 }

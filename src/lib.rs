@@ -34,4 +34,5 @@ pub mod storage;
 pub mod telemetry;
 pub mod vault;
 pub mod web;
+pub mod webhook;
 pub mod worker;

@@ -24,12 +24,13 @@ use sqlx::PgPool;
 use crate::db;
 use crate::db::notify::Changed;
 use crate::domain::connection::{Account, AuthConfig, Principal, Project};
-use crate::domain::id::{AccountId, AuthConfigId, ProjectId, SessionId};
+use crate::domain::id::{AccountId, AuthConfigId, ProjectId, SessionId, SubscriptionId};
 use crate::domain::mcp_server::{McpServer, McpServerId};
 use crate::domain::mcp_token::McpToken;
 use crate::domain::project::ProjectConfig;
 use crate::domain::session::Session;
 use crate::domain::time::now;
+use crate::domain::webhook::Subscription;
 use crate::error::Result;
 use crate::vault::{Vault, hash_token};
 
@@ -90,6 +91,7 @@ pub struct Cache {
     projects: Lru<ProjectId, Entry<Project>>,
     mcp_servers: Lru<McpServerId, Entry<McpServer>>,
     mcp_tokens: Lru<(ProjectId, [u8; 32]), Entry<McpToken>>,
+    subscriptions: Lru<(ProjectId, SubscriptionId), Entry<Subscription>>,
     /// Refreshes in progress on this replica.
     pub flights: Flights,
     /// Who wants to hear of changes.
@@ -121,6 +123,7 @@ impl Cache {
             projects: Lru::new(10_000),
             mcp_servers: Lru::new(10_000),
             mcp_tokens: Lru::new(10_000),
+            subscriptions: Lru::new(10_000),
             flights: Flights::default(),
             watches: Arc::default(),
         }
@@ -397,6 +400,29 @@ impl Cache {
         Ok(token)
     }
 
+    /// A webhook subscription; none when there is none.
+    ///
+    /// # Errors
+    /// As [`Cache::auth_config`].
+    pub async fn subscription(
+        &self,
+        project: &ProjectId,
+        id: &SubscriptionId,
+    ) -> Result<Option<Arc<Subscription>>> {
+        let key = (project.clone(), id.clone());
+        if let Some(known) = Self::fresh(self.subscriptions.get(&key), MAX_AGE) {
+            return Ok(known);
+        }
+        let began = self.generation();
+        let row = db::webhook_subscription::get(&self.db, project, id).await?;
+        let subscription = match row {
+            Some(row) => Some(Arc::new(self.vault.open_webhook_subscription(row).await?)),
+            None => None,
+        };
+        self.store(&self.subscriptions, key, subscription.clone(), began);
+        Ok(subscription)
+    }
+
     /// Drops what a change made stale, on this replica.
     pub fn invalidate(&self, what: &Changed) {
         if let Changed::McpCancelled { project, call } = what {
@@ -450,6 +476,9 @@ impl Cache {
             Changed::McpTokens { project } => {
                 self.mcp_tokens.retain(|(owner, _), _| owner != project);
             }
+            Changed::Subscription { project, id } => {
+                self.subscriptions.remove(&(project.clone(), id.clone()));
+            }
             Changed::DataKeys { .. } | Changed::ServerKeys => self.vault.forget(what),
             Changed::McpCancelled { .. } => {}
         }
@@ -475,6 +504,7 @@ impl Cache {
         self.projects.clear();
         self.mcp_servers.clear();
         self.mcp_tokens.clear();
+        self.subscriptions.clear();
         self.vault.forget_all();
     }
 }

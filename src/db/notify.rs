@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sqlx::PgExecutor;
 
-use crate::domain::id::{AccountId, AuthConfigId, ProjectId, SessionId};
+use crate::domain::id::{AccountId, AuthConfigId, ProjectId, SessionId, SubscriptionId};
 
 /// Channel of the cache invalidations.
 pub const CHANNEL: &str = "patchbay_changed";
@@ -58,6 +58,13 @@ pub enum Changed {
     McpTokens {
         /// Its project.
         project: ProjectId,
+    },
+    /// A webhook subscription.
+    Subscription {
+        /// Its project.
+        project: ProjectId,
+        /// Its id.
+        id: SubscriptionId,
     },
     /// A project's data keys.
     DataKeys {

@@ -28,4 +28,5 @@ mod storage;
 #[allow(dead_code)] // a shared toolbox: not every helper has a user at all times
 mod support;
 mod vault;
+mod webhook;
 mod worker;

@@ -16,6 +16,8 @@ mod tool_view;
 mod toolkit_detail;
 mod toolkits;
 mod tools;
+mod triggers_types;
+mod webhook_subscriptions;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -38,4 +40,6 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(logs::router())
         .merge(logs_internal::router())
         .merge(mcp::router())
+        .merge(webhook_subscriptions::router())
+        .merge(triggers_types::router())
 }

@@ -1,6 +1,7 @@
 //! Background tasks: what has to happen without anybody asking.
 
 mod keys;
+pub mod poll;
 pub mod refresh;
 pub mod revoke;
 
@@ -26,6 +27,7 @@ pub fn start(app: &AppState) {
     run(app, EXPIRE_EVERY, "end attempts to connect", |app| async move { expire(&app).await });
     refresh::start(app);
     revoke::start(app);
+    poll::start(app);
     run(app, FORGET_EVERY, "forget what ended", |app| async move { forget(&app).await });
     run(
         app,

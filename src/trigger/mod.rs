@@ -1,0 +1,3 @@
+//! Trigger instances: what makes events of a provider's news.
+
+pub mod poll;

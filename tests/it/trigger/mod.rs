@@ -1,0 +1,3 @@
+//! Triggers: from the provider's news to stored events.
+
+pub mod poll;

@@ -78,8 +78,14 @@ pub struct Limits {
 }
 
 /// Routes that wait for a provider.
-const OUTBOUND: [&str; 5] =
-    ["/tools/execute", "/auth/callback", "/connected_accounts", "/link", "/tool_router/session"];
+const OUTBOUND: [&str; 6] = [
+    "/tools/execute",
+    "/auth/callback",
+    "/connected_accounts",
+    "/link",
+    "/tool_router/session",
+    "/trigger_instances",
+];
 
 /// Routes of the MCP endpoints, which have bounds of their own: a stream has no end, and a client
 /// may wait for a call as long as it likes.

@@ -12,6 +12,7 @@
 mod bell;
 mod flight;
 mod listen;
+mod trigger;
 mod watch;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use crate::vault::{Vault, hash_token};
 pub use bell::Bell;
 pub use flight::{Flight, Flights};
 pub use listen::listen;
+pub use trigger::{Endpoint, Instance};
 pub use watch::{Topic, Watch, Watches};
 
 /// Longest time that an entry is believed without a look at the database.
@@ -90,6 +92,7 @@ pub struct Cache {
     projects: Lru<ProjectId, Entry<Project>>,
     mcp_servers: Lru<McpServerId, Entry<McpServer>>,
     mcp_tokens: Lru<(ProjectId, [u8; 32]), Entry<McpToken>>,
+    triggers: trigger::Triggers,
     /// Refreshes in progress on this replica.
     pub flights: Flights,
     /// Who wants to hear of changes.
@@ -121,6 +124,7 @@ impl Cache {
             projects: Lru::new(10_000),
             mcp_servers: Lru::new(10_000),
             mcp_tokens: Lru::new(10_000),
+            triggers: trigger::Triggers::new(),
             flights: Flights::default(),
             watches: Arc::default(),
         }
@@ -451,6 +455,10 @@ impl Cache {
             Changed::McpTokens { project } => {
                 self.mcp_tokens.retain(|(owner, _), _| owner != project);
             }
+            Changed::Trigger { project, id, toolkit } => {
+                self.triggers.drop_instance(project, id, toolkit);
+            }
+            Changed::Endpoint { project, id } => self.triggers.drop_endpoint(project, id),
             Changed::DataKeys { .. } | Changed::ServerKeys => self.vault.forget(what),
             Changed::McpCancelled { .. } => {}
         }
@@ -468,6 +476,7 @@ impl Cache {
         self.projects.clear();
         self.mcp_servers.clear();
         self.mcp_tokens.clear();
+        self.triggers.clear();
         self.vault.forget_all();
     }
 }

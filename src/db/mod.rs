@@ -30,6 +30,8 @@ pub mod session;
 pub mod session_account;
 pub mod session_config;
 pub mod session_memory;
+pub mod trigger_instance;
+pub mod webhook_endpoint;
 
 use std::time::Duration;
 

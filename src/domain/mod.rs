@@ -15,3 +15,4 @@ pub mod session;
 pub mod sharing;
 pub mod status;
 pub mod time;
+pub mod trigger;

@@ -27,5 +27,6 @@ mod session;
 mod storage;
 #[allow(dead_code)] // a shared toolbox: not every helper has a user at all times
 mod support;
+mod trigger;
 mod vault;
 mod worker;

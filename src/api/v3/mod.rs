@@ -16,6 +16,7 @@ mod tool_view;
 mod toolkit_detail;
 mod toolkits;
 mod tools;
+mod trigger_instances;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -38,4 +39,5 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(logs::router())
         .merge(logs_internal::router())
         .merge(mcp::router())
+        .merge(trigger_instances::router())
 }

@@ -29,6 +29,7 @@ pub mod server_check;
 pub mod session;
 pub mod session_account;
 pub mod session_config;
+pub mod session_file;
 pub mod session_memory;
 pub mod trigger_instance;
 pub mod webhook_endpoint;

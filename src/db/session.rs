@@ -173,10 +173,25 @@ pub async fn delete(
     for statement in [
         "delete from session_memory where project_id = $1 and session_id = $2",
         "delete from session_config_version where project_id = $1 and session_id = $2",
+        "delete from session_file where project_id = $1 and session_id = $2",
     ] {
         sqlx::query(statement).bind(project).bind(id).execute(&mut *db).await?;
     }
     Ok(true)
+}
+
+/// Keeps a session from being deleted or changed until the transaction ends; false when it is
+/// gone.
+pub async fn lock(
+    db: &mut PgConnection,
+    project: &ProjectId,
+    id: &SessionId,
+) -> sqlx::Result<bool> {
+    let row = sqlx::query(
+        "select from session where project_id = $1 and id = $2 and deleted_at is null
+         for no key update",
+    );
+    Ok(row.bind(project).bind(id).fetch_optional(db).await?.is_some())
 }
 
 /// Whether PostgreSQL knows a time zone of this name. The name must have the form of one: what

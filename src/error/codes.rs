@@ -146,6 +146,10 @@ codes! {
     SESSION_PROXY_NOT_ALLOWED = 2022 "ToolRouter_ProxyNotAllowed" FORBIDDEN Some(false);
     /// The tool is run by the caller's own process.
     CUSTOM_TOOL_IS_LOCAL = 2006 "ToolRouter_CustomToolIsLocal" BAD_REQUEST None;
+    /// Unknown mount of a session.
+    MOUNT_NOT_FOUND = 2007 "ToolRouter_MountNotFound" NOT_FOUND None;
+    /// The session's files would be more than it may have.
+    SESSION_FILES_FULL = 2008 "ToolRouter_FilesFull" PAYLOAD_TOO_LARGE Some(false);
     /// Unknown MCP server, or a deleted one.
     MCP_SERVER_NOT_FOUND = 2100 "Mcp_ServerNotFound" NOT_FOUND None;
     /// Unknown trigger type.

@@ -10,6 +10,7 @@
 //! | `toolkits` | the toolkits of a session, and with which account each is used |
 //! | `account` | with which account a tool is executed |
 //! | `execute` | the one door to tools: meta tools and those of the catalogue |
+//! | `files` | files that a caller keeps with a session |
 //! | `link` | connecting accounts |
 //! | `preview` | what a large result is cut to |
 //! | `proxy` | requests of the caller's own |
@@ -21,6 +22,7 @@ pub mod account;
 pub mod config;
 pub mod custom;
 pub mod execute;
+pub mod files;
 pub mod link;
 pub mod memory;
 pub mod meta;

@@ -42,7 +42,7 @@ pub(super) enum Work {
 
 /// Why the provider did not do it.
 struct Failure {
-    error: Error,
+    error: Box<Error>,
     /// Status of its answer.
     status: Option<u16>,
     retry_after: Option<std::time::Duration>,
@@ -52,7 +52,7 @@ struct Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error, status: None, retry_after: None, waits: false }
+        Self { error: Box::new(error), status: None, retry_after: None, waits: false }
     }
 }
 
@@ -207,7 +207,7 @@ async fn call(
         let name = &toolkit.file.name;
         let error = Error::new(code, format!("{name} did not do what its webhook needs: {words}"))
             .fix("Check the trigger_config and what the trigger type's instructions ask for, then set the trigger up again");
-        Failure { error, status, retry_after, waits: false }
+        Failure { error: Box::new(error), status, retry_after, waits: false }
     })
 }
 
@@ -267,7 +267,7 @@ async fn remove(app: &App, instance: &Instance) -> std::result::Result<(), Failu
     };
     let (Some(account), Some(config)) = (account, config) else {
         return Err(Failure {
-            error: Error::new(codes::ACCOUNT_NOT_FOUND, "The connected account is gone"),
+            error: Box::new(Error::new(codes::ACCOUNT_NOT_FOUND, "The connected account is gone")),
             status: Some(404),
             retry_after: None,
             waits: false,
@@ -353,7 +353,7 @@ async fn registered(app: &AppState, asked: &TriggerRow, claim: &str, kept: Kept)
 /// Notes that the provider does not call, and why.
 async fn failed(app: &AppState, asked: &TriggerRow, claim: &str, failure: Failure) -> Result<()> {
     let mut tx = app.db.begin().await?;
-    let Some(mut row) = ours(&mut tx, asked, claim).await? else { return Err(failure.error) };
+    let Some(mut row) = ours(&mut tx, asked, claim).await? else { return Err(*failure.error) };
     let words: String = failure.error.message.chars().take(MAX_REASON).collect();
     row.hook_claim = None;
     row.hook_error = Some(words.clone());
@@ -386,7 +386,7 @@ async fn failed(app: &AppState, asked: &TriggerRow, claim: &str, failure: Failur
         "a webhook could not be registered or renewed"
     );
     commit(app, tx, &row, due).await?;
-    Err(failure.error)
+    Err(*failure.error)
 }
 
 /// Notes that the provider was told to stop, or why it was not.
@@ -398,7 +398,7 @@ async fn removed(
 ) -> Result<()> {
     let mut tx = app.db.begin().await?;
     let Some(mut row) = ours(&mut tx, asked, claim).await? else {
-        return outcome.map(|_| ()).map_err(|failure| failure.error);
+        return outcome.map(|_| ()).map_err(|failure| *failure.error);
     };
     row.hook_claim = None;
     let mut due = Due::Never;
@@ -427,7 +427,7 @@ async fn removed(
                 let wait = plan::wait(row.hook_attempts, failure.retry_after, rand::random());
                 due = Due::In(wait);
             }
-            Err(failure.error)
+            Err(*failure.error)
         }
     };
     if row.deleted_at.is_some() && matches!(due, Due::Never) {

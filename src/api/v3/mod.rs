@@ -17,6 +17,7 @@ mod toolkit_detail;
 mod toolkits;
 mod tools;
 mod trigger_instances;
+mod triggers_types;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -40,4 +41,5 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(logs_internal::router())
         .merge(mcp::router())
         .merge(trigger_instances::router())
+        .merge(triggers_types::router())
 }

@@ -231,13 +231,7 @@ fn poll(rule: &PollRule, names: &mut Checked<'_>, make: MakeTool<'_>) -> Option<
     };
     let next = match &rule.cursor {
         model::Cursor::Token { next, .. } => Some(next.clone()),
-        model::Cursor::Timestamp { .. } => {
-            if rule.at.is_none() {
-                names.say("cursor timestamp: `at` must be there");
-            }
-            None
-        }
-        model::Cursor::Ids { .. } => None,
+        model::Cursor::Timestamp { .. } | model::Cursor::Ids { .. } => None,
     };
     let mut result = Map::new();
     result.insert("items".to_owned(), rule.items.clone().into());

@@ -5,6 +5,7 @@ mod configuration;
 mod connections;
 mod custom;
 mod doors;
+mod files;
 mod lifecycle;
 mod memory;
 mod meta;

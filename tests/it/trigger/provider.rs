@@ -4,17 +4,14 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
-use hmac::{Hmac, KeyInit, Mac};
 use patchbay::db::event::EventRow;
 use patchbay::domain::connection::{Account, AuthConfig};
 use patchbay::domain::scheme::AuthSchemeKind;
 use serde_json::{Value, json};
-use sha2::Sha256;
 use tokio::sync::Notify;
 
 use crate::execute::provider::{account, auth_config};
@@ -183,17 +180,6 @@ async fn remove(
     status.into_response()
 }
 
-/// `sha256=` and the signature that the trigger HOOKMOCK_THING checks.
-pub fn signature(secret: &str, body: &[u8]) -> String {
-    format!("sha256={}", hmac_hex(secret, body))
-}
-
-pub fn hmac_hex(secret: &str, text: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-    mac.update(text);
-    hex::encode(mac.finalize().into_bytes())
-}
-
 /// A server, its provider, and an account of user `ann`.
 pub struct World {
     pub provider: Provider,
@@ -299,16 +285,5 @@ impl World {
         let mut rows = patchbay::db::event::of_subject(db, project, subject, 1000).await.unwrap();
         rows.reverse();
         rows
-    }
-
-    /// A call of the provider, signed as HOOKMOCK_THING wants it.
-    pub async fn call(&self, hook: &Hook, delivery: &str, body: &Value) -> TestResponse {
-        let body = body.to_string();
-        let client = self
-            .app
-            .anonymous()
-            .header("x-signature", &signature(&hook.secret, body.as_bytes()))
-            .header("x-delivery", delivery);
-        client.post_raw(&hook.url, Bytes::from(body)).await
     }
 }

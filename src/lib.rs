@@ -35,4 +35,5 @@ pub mod telemetry;
 pub mod trigger;
 pub mod vault;
 pub mod web;
+pub mod webhook;
 pub mod worker;

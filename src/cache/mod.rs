@@ -25,12 +25,13 @@ use sqlx::PgPool;
 use crate::db;
 use crate::db::notify::Changed;
 use crate::domain::connection::{Account, AuthConfig, Principal, Project};
-use crate::domain::id::{AccountId, AuthConfigId, ProjectId, SessionId};
+use crate::domain::id::{AccountId, AuthConfigId, ProjectId, SessionId, SubscriptionId};
 use crate::domain::mcp_server::{McpServer, McpServerId};
 use crate::domain::mcp_token::McpToken;
 use crate::domain::project::ProjectConfig;
 use crate::domain::session::Session;
 use crate::domain::time::now;
+use crate::domain::webhook::Subscription;
 use crate::error::Result;
 use crate::vault::{Vault, hash_token};
 
@@ -93,6 +94,7 @@ pub struct Cache {
     mcp_servers: Lru<McpServerId, Entry<McpServer>>,
     mcp_tokens: Lru<(ProjectId, [u8; 32]), Entry<McpToken>>,
     triggers: trigger::Triggers,
+    subscriptions: Lru<(ProjectId, SubscriptionId), Entry<Subscription>>,
     /// Refreshes in progress on this replica.
     pub flights: Flights,
     /// Who wants to hear of changes.
@@ -125,6 +127,7 @@ impl Cache {
             mcp_servers: Lru::new(10_000),
             mcp_tokens: Lru::new(10_000),
             triggers: trigger::Triggers::new(),
+            subscriptions: Lru::new(10_000),
             flights: Flights::default(),
             watches: Arc::default(),
         }
@@ -401,6 +404,29 @@ impl Cache {
         Ok(token)
     }
 
+    /// A webhook subscription; none when there is none.
+    ///
+    /// # Errors
+    /// As [`Cache::auth_config`].
+    pub async fn subscription(
+        &self,
+        project: &ProjectId,
+        id: &SubscriptionId,
+    ) -> Result<Option<Arc<Subscription>>> {
+        let key = (project.clone(), id.clone());
+        if let Some(known) = Self::fresh(self.subscriptions.get(&key), MAX_AGE) {
+            return Ok(known);
+        }
+        let began = self.generation();
+        let row = db::webhook_subscription::get(&self.db, project, id).await?;
+        let subscription = match row {
+            Some(row) => Some(Arc::new(self.vault.open_webhook_subscription(row).await?)),
+            None => None,
+        };
+        self.store(&self.subscriptions, key, subscription.clone(), began);
+        Ok(subscription)
+    }
+
     /// Drops what a change made stale, on this replica.
     pub fn invalidate(&self, what: &Changed) {
         if let Changed::McpCancelled { project, call } = what {
@@ -459,6 +485,9 @@ impl Cache {
                 self.triggers.drop_instance(project, id, toolkit);
             }
             Changed::Endpoint { project, id } => self.triggers.drop_endpoint(project, id),
+            Changed::Subscription { project, id } => {
+                self.subscriptions.remove(&(project.clone(), id.clone()));
+            }
             Changed::DataKeys { .. } | Changed::ServerKeys => self.vault.forget(what),
             Changed::McpCancelled { .. } => {}
         }
@@ -477,6 +506,7 @@ impl Cache {
         self.mcp_servers.clear();
         self.mcp_tokens.clear();
         self.triggers.clear();
+        self.subscriptions.clear();
         self.vault.forget_all();
     }
 }

@@ -33,6 +33,7 @@ pub mod session_file;
 pub mod session_memory;
 pub mod trigger_instance;
 pub mod webhook_endpoint;
+pub mod webhook_subscription;
 
 use std::time::Duration;
 

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use sqlx::PgExecutor;
 
-use crate::domain::id::{AccountId, AuthConfigId, EndpointId, ProjectId, SessionId, TriggerId};
+use crate::domain::id::{
+    AccountId, AuthConfigId, EndpointId, ProjectId, SessionId, SubscriptionId, TriggerId,
+};
 
 /// Channel of the cache invalidations.
 pub const CHANNEL: &str = "patchbay_changed";
@@ -70,6 +72,13 @@ pub enum Changed {
         project: ProjectId,
         /// Its id.
         id: EndpointId,
+    },
+    /// A webhook subscription.
+    Subscription {
+        /// Its project.
+        project: ProjectId,
+        /// Its id.
+        id: SubscriptionId,
     },
     /// A project's data keys.
     DataKeys {

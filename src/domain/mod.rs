@@ -16,3 +16,4 @@ pub mod sharing;
 pub mod status;
 pub mod time;
 pub mod trigger;
+pub mod webhook;

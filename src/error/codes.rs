@@ -152,6 +152,10 @@ codes! {
     SESSION_FILES_FULL = 2008 "ToolRouter_FilesFull" PAYLOAD_TOO_LARGE Some(false);
     /// Unknown MCP server, or a deleted one.
     MCP_SERVER_NOT_FOUND = 2100 "Mcp_ServerNotFound" NOT_FOUND None;
+    /// Unknown webhook subscription, or a deleted one.
+    WEBHOOK_SUBSCRIPTION_NOT_FOUND = 2400 "Webhook_SubscriptionNotFound" NOT_FOUND None;
+    /// The project has a webhook subscription, and may have one.
+    WEBHOOK_SUBSCRIPTION_EXISTS = 2401 "Webhook_SubscriptionExists" CONFLICT Some(false);
     /// Unknown trigger type.
     TRIGGER_TYPE_NOT_FOUND = 2200 "TriggerType_NotFound" NOT_FOUND None;
     /// Unknown trigger instance.

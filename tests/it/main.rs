@@ -29,4 +29,5 @@ mod storage;
 mod support;
 mod trigger;
 mod vault;
+mod webhook;
 mod worker;

@@ -1,6 +1,5 @@
 //! A provider in the test process that takes webhooks, and a server with accounts of it.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -49,7 +48,6 @@ pub struct Shared {
 }
 
 pub struct Provider {
-    pub address: SocketAddr,
     pub shared: Shared,
     toolkits: tempfile::TempDir,
 }
@@ -77,7 +75,7 @@ impl Provider {
             include_str!("toolkit.yaml").replace("PROVIDER", &format!("http://{address}"));
         std::fs::write(folder.join("toolkit.yaml"), toolkit).unwrap();
         std::fs::write(folder.join("triggers/all.yaml"), include_str!("triggers.yaml")).unwrap();
-        Self { address, shared, toolkits }
+        Self { shared, toolkits }
     }
 
     pub fn hooks(&self) -> Vec<Hook> {

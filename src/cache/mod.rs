@@ -436,7 +436,7 @@ impl Cache {
         self.drop_stale(what);
         // Afterwards, so that whoever looks again sees what is new.
         match what {
-            Changed::Account { project, user, .. } => {
+            Changed::Account { project, user, tokens_only: false, .. } => {
                 self.watches.tell(&Topic::Accounts(project.clone(), user.clone()));
             }
             Changed::Session { project, id } => {
@@ -465,9 +465,8 @@ impl Cache {
                 // Which accounts can be used depends on the config being enabled.
                 self.usable.clear();
             }
-            Changed::Account { project, id, user } => {
-                self.accounts.remove(&(project.clone(), id.clone()));
-                self.usable.retain(|(p, u, _), _| p != project || u != user);
+            Changed::Account { project, id, user, .. } => {
+                self.forget_account(project, id, user);
                 self.bell.ring(project, user);
             }
             Changed::Session { project, id } => {
@@ -491,6 +490,14 @@ impl Cache {
             Changed::DataKeys { .. } | Changed::ServerKeys => self.vault.forget(what),
             Changed::McpCancelled { .. } => {}
         }
+    }
+
+    /// Drops what is remembered of a user's account, for those who read in the database that there
+    /// is something newer before the notification of it came.
+    pub fn forget_account(&self, project: &ProjectId, id: &AccountId, user: &str) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.accounts.remove(&(project.clone(), id.clone()));
+        self.usable.retain(|(p, u, _), _| p != project || u != user);
     }
 
     /// Drops everything.

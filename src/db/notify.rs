@@ -31,6 +31,10 @@ pub enum Changed {
         id: AccountId,
         /// The user whose default account may have changed with it.
         user: String,
+        /// Its tokens were renewed and nothing else: what is remembered of it is stale, but what
+        /// can be done with it is as before.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        tokens_only: bool,
     },
     /// A session of an agent.
     Session {

@@ -71,7 +71,7 @@ pub async fn expire(app: &AppState) -> Result<()> {
         let ended = db::account::expire_attempts(&mut *tx, &reason, BATCH).await?;
         let changes: Vec<Changed> = ended
             .into_iter()
-            .map(|(project, id, user)| Changed::Account { project, id, user })
+            .map(|(project, id, user)| Changed::Account { project, id, user, tokens_only: false })
             .collect();
         for what in &changes {
             app.changed(&mut *tx, what).await?;

@@ -7,9 +7,7 @@ use crate::db::event::EventRow;
 use crate::db::trigger_poll::DueRow;
 use crate::domain::id::{EventId, LogId};
 use crate::domain::time::iso;
-
-/// Type of the event.
-pub const MESSAGE: &str = "composio.trigger.message";
+use crate::trigger::health::MESSAGE;
 
 /// Longest id of an item that is a key as it is.
 const LONGEST_KEY: usize = 200;

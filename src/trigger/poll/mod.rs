@@ -35,7 +35,6 @@ use crate::domain::id::random_text;
 use crate::domain::status::AccountStatus;
 use crate::error::Result;
 
-pub use event::MESSAGE;
 pub use turns::Turns;
 
 /// Longest text of a failure that is stored.

@@ -1,3 +1,6 @@
-//! Triggers: from the provider's news to stored events.
+//! Trigger instances: the calls of providers, and asking them.
 
-pub mod poll;
+mod hooks;
+mod instances;
+mod poll;
+mod provider;

@@ -113,7 +113,7 @@ impl World {
         let mut told: Vec<Told> = rows
             .unwrap()
             .into_iter()
-            .filter(|row| row.kind == patchbay::trigger::poll::MESSAGE)
+            .filter(|row| row.kind == patchbay::trigger::health::MESSAGE)
             .map(|row| (row.dedupe_key.unwrap(), row.payload["data"].clone()))
             .collect();
         told.reverse();

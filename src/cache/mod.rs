@@ -12,6 +12,7 @@
 mod bell;
 mod flight;
 mod listen;
+mod trigger;
 mod watch;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use crate::vault::{Vault, hash_token};
 pub use bell::Bell;
 pub use flight::{Flight, Flights};
 pub use listen::listen;
+pub use trigger::{Endpoint, Instance};
 pub use watch::{Topic, Watch, Watches};
 
 /// Longest time that an entry is believed without a look at the database.
@@ -91,6 +93,7 @@ pub struct Cache {
     projects: Lru<ProjectId, Entry<Project>>,
     mcp_servers: Lru<McpServerId, Entry<McpServer>>,
     mcp_tokens: Lru<(ProjectId, [u8; 32]), Entry<McpToken>>,
+    triggers: trigger::Triggers,
     subscriptions: Lru<(ProjectId, SubscriptionId), Entry<Subscription>>,
     /// Refreshes in progress on this replica.
     pub flights: Flights,
@@ -123,6 +126,7 @@ impl Cache {
             projects: Lru::new(10_000),
             mcp_servers: Lru::new(10_000),
             mcp_tokens: Lru::new(10_000),
+            triggers: trigger::Triggers::new(),
             subscriptions: Lru::new(10_000),
             flights: Flights::default(),
             watches: Arc::default(),
@@ -432,7 +436,7 @@ impl Cache {
         self.drop_stale(what);
         // Afterwards, so that whoever looks again sees what is new.
         match what {
-            Changed::Account { project, user, .. } => {
+            Changed::Account { project, user, tokens_only: false, .. } => {
                 self.watches.tell(&Topic::Accounts(project.clone(), user.clone()));
             }
             Changed::Session { project, id } => {
@@ -461,9 +465,8 @@ impl Cache {
                 // Which accounts can be used depends on the config being enabled.
                 self.usable.clear();
             }
-            Changed::Account { project, id, user } => {
-                self.accounts.remove(&(project.clone(), id.clone()));
-                self.usable.retain(|(p, u, _), _| p != project || u != user);
+            Changed::Account { project, id, user, .. } => {
+                self.forget_account(project, id, user);
                 self.bell.ring(project, user);
             }
             Changed::Session { project, id } => {
@@ -477,12 +480,24 @@ impl Cache {
             Changed::McpTokens { project } => {
                 self.mcp_tokens.retain(|(owner, _), _| owner != project);
             }
+            Changed::Trigger { project, id, toolkit } => {
+                self.triggers.drop_instance(project, id, toolkit);
+            }
+            Changed::Endpoint { project, id } => self.triggers.drop_endpoint(project, id),
             Changed::Subscription { project, id } => {
                 self.subscriptions.remove(&(project.clone(), id.clone()));
             }
             Changed::DataKeys { .. } | Changed::ServerKeys => self.vault.forget(what),
             Changed::McpCancelled { .. } => {}
         }
+    }
+
+    /// Drops what is remembered of a user's account, for those who read in the database that there
+    /// is something newer before the notification of it came.
+    pub fn forget_account(&self, project: &ProjectId, id: &AccountId, user: &str) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.accounts.remove(&(project.clone(), id.clone()));
+        self.usable.retain(|(p, u, _), _| p != project || u != user);
     }
 
     /// Drops everything.
@@ -497,6 +512,7 @@ impl Cache {
         self.projects.clear();
         self.mcp_servers.clear();
         self.mcp_tokens.clear();
+        self.triggers.clear();
         self.subscriptions.clear();
         self.vault.forget_all();
     }

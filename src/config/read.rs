@@ -224,6 +224,8 @@ impl Reader {
             webhook_retry: self.webhook_retry(),
             webhook_concurrency: self.at_least("webhook_concurrency", 1),
             webhook_disable_after: self.seconds("webhook_disable_after_s"),
+            poll_concurrency: self.at_least("poll_concurrency", 0),
+            poll_claim: Duration::from_secs(self.at_least("poll_claim_s", 3)),
             event_ttl: self.seconds("event_ttl_s"),
             llm: self.llm(),
             log_json: self.log_json(),

@@ -148,6 +148,10 @@ codes! {
     CUSTOM_TOOL_IS_LOCAL = 2006 "ToolRouter_CustomToolIsLocal" BAD_REQUEST None;
     /// Unknown MCP server, or a deleted one.
     MCP_SERVER_NOT_FOUND = 2100 "Mcp_ServerNotFound" NOT_FOUND None;
+    /// The key's project has no such channel.
+    REALTIME_CHANNEL_FORBIDDEN = 2400 "Realtime_ChannelForbidden" FORBIDDEN Some(false);
+    /// A plain request where a WebSocket is spoken.
+    UPGRADE_REQUIRED = 2401 "Realtime_UpgradeRequired" BAD_REQUEST Some(false);
     /// Unknown execution log.
     LOG_NOT_FOUND = 1900 "Log_NotFound" NOT_FOUND None;
     /// The tool ran, but its log row is not committed (only where answers wait for that).

@@ -8,6 +8,7 @@ mod logs;
 mod logs_internal;
 mod mcp;
 mod orgs;
+mod realtime;
 mod scopes;
 mod session;
 mod session_configs;
@@ -38,4 +39,5 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(logs::router())
         .merge(logs_internal::router())
         .merge(mcp::router())
+        .merge(realtime::router())
 }

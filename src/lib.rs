@@ -34,6 +34,8 @@ pub mod session;
 pub mod socket;
 pub mod storage;
 pub mod telemetry;
+pub mod trigger;
 pub mod vault;
 pub mod web;
+pub mod webhook;
 pub mod worker;

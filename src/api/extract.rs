@@ -84,6 +84,12 @@ pub(super) fn too_large() -> Error {
         .fix("Send less, or raise max_body_bytes (PATCHBAY_MAX_BODY_BYTES)")
 }
 
+/// 413 for a file.
+pub(super) fn too_large_file() -> Error {
+    Error::new(codes::BODY_TOO_LARGE, "The file is too large")
+        .fix("Send less, or raise session_file_max_bytes (PATCHBAY_SESSION_FILE_MAX_BYTES)")
+}
+
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     if std::str::from_utf8(bytes).is_err() {
         return Err(Error::bad_request("The request body is not valid UTF-8"));

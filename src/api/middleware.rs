@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use tracing::Instrument;
 
-use super::extract::too_large;
+use super::extract::{too_large, too_large_file};
 use crate::domain::id::RequestId;
 use crate::error::wire::{REQUEST_ID, current_request_id};
 use crate::error::{Error, codes};
@@ -71,15 +71,27 @@ pub fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
 pub struct Limits {
     /// Largest body.
     pub max_body_bytes: usize,
+    /// Largest file, where the body is one.
+    pub max_file_bytes: usize,
     /// Time for operations that call nobody.
     pub plain: Duration,
     /// Time for operations that wait for a provider.
     pub outbound: Duration,
 }
 
-/// Routes that wait for a provider.
-const OUTBOUND: [&str; 5] =
-    ["/tools/execute", "/auth/callback", "/connected_accounts", "/link", "/tool_router/session"];
+/// Routes that wait for a provider, or for a file over a slow line.
+const OUTBOUND: [&str; 7] = [
+    "/tools/execute",
+    "/auth/callback",
+    "/connected_accounts",
+    "/link",
+    "/tool_router/session",
+    "/trigger_instances",
+    FILES,
+];
+
+/// Routes whose body is a file.
+const FILES: &str = "/files/session/";
 
 /// Routes of the MCP endpoints, which have bounds of their own: a stream has no end, and a client
 /// may wait for a call as long as it likes.
@@ -96,11 +108,13 @@ pub async fn limits(State(limits): State<Limits>, request: Request, next: Next) 
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limits.max_body_bytes as u64) {
-        drain(request.into_body()).await;
-        return too_large().into_response();
-    }
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let file = route.contains(FILES);
+    let most = if file { limits.max_file_bytes } else { limits.max_body_bytes };
+    if announced.is_some_and(|length| length > most as u64) {
+        drain(request.into_body()).await;
+        return if file { too_large_file() } else { too_large() }.into_response();
+    }
     if UNBOUNDED.iter().any(|start| route.starts_with(start)) {
         return next.run(request).await;
     }
@@ -155,6 +169,7 @@ mod tests {
     async fn answer(handler: axum::routing::MethodRouter) -> (u16, serde_json::Value) {
         let limits = Limits {
             max_body_bytes: 10,
+            max_file_bytes: 10,
             plain: Duration::from_millis(1),
             outbound: Duration::from_millis(1),
         };

@@ -37,6 +37,7 @@ pub fn router(app: AppState) -> Router {
     let (routes, _) = routes().split_for_parts();
     let limits = middleware::Limits {
         max_body_bytes: app.config.max_body_bytes,
+        max_file_bytes: app.config.session_file_max_bytes,
         plain: app.config.request_timeout,
         outbound: app.config.request_timeout + app.config.outbound_timeout + Duration::from_secs(1),
     };

@@ -20,6 +20,10 @@ pub(super) fn add(env: &mut Environment<'static>) {
     env.add_filter("objects", objects);
     env.add_filter("isoformat", isoformat);
     env.add_filter("plus_minutes", plus_minutes);
+    env.add_filter("named", named);
+    env.add_filter("tree", tree);
+    env.add_filter("reshape", reshape);
+    env.add_filter("numbered", numbered);
     env.add_test("none", |value: &Value| is_none(value));
 }
 
@@ -108,6 +112,78 @@ fn objects(value: &Value, key: &str) -> Result<Value, Error> {
     }
     let list: Vec<Value> =
         value.try_iter()?.map(|item| Value::from_pairs([(key.to_owned(), item)])).collect();
+    Ok(list.into())
+}
+
+/// The value of the first item `{name, value}` with this name, in any case: a header in a list.
+fn named(value: &Value, name: &str) -> Result<Value, Error> {
+    if is_none(value) {
+        return Ok(().into());
+    }
+    for item in value.try_iter()? {
+        let own = item.get_attr("name")?;
+        if own.as_str().is_some_and(|own| own.eq_ignore_ascii_case(name)) {
+            return item.get_attr("value");
+        }
+    }
+    Ok(().into())
+}
+
+/// An object and what hangs below it by one key, depth first: the parts of a mail.
+fn tree(value: &Value, key: &str) -> Result<Value, Error> {
+    const MOST: usize = 10_000;
+    let mut all: Vec<Value> = Vec::new();
+    let mut next: Vec<Value> = if is_none(value) { Vec::new() } else { Vec::from([value.clone()]) };
+    while let Some(one) = next.pop() {
+        let below = one.get_attr(key)?;
+        if below.kind() == ValueKind::Seq {
+            let at = next.len();
+            next.extend(below.try_iter()?);
+            if let Some(new) = next.get_mut(at..) {
+                new.reverse();
+            }
+        }
+        all.push(one);
+        if all.len() + next.len() > MOST {
+            return Err(wrong("too many parts"));
+        }
+    }
+    Ok(all.into())
+}
+
+/// A list of objects as a list of objects with other keys, whose values are found by dotted paths.
+fn reshape(value: &Value, keys: &Value) -> Result<Value, Error> {
+    if is_none(value) {
+        return Ok(Vec::<Value>::new().into());
+    }
+    let mut list = Vec::new();
+    for item in value.try_iter()? {
+        let mut object = Vec::new();
+        for key in keys.try_iter()? {
+            let path = keys.get_item(&key)?;
+            let path = path.as_str().ok_or_else(|| wrong("a path must be text"))?;
+            let mut found = item.clone();
+            for name in path.split('.') {
+                found = if is_none(&found) { ().into() } else { found.get_attr(name)? };
+            }
+            object.push((key, if found.is_undefined() { ().into() } else { found }));
+        }
+        list.push(Value::from_pairs(object));
+    }
+    Ok(list.into())
+}
+
+/// A list as a list of `{number, value}`, counted from `first`.
+fn numbered(value: &Value, first: i64) -> Result<Value, Error> {
+    if is_none(value) {
+        return Ok(Vec::<Value>::new().into());
+    }
+    let list: Vec<Value> = (first..)
+        .zip(value.try_iter()?)
+        .map(|(number, value)| {
+            Value::from_pairs([("number", Value::from(number)), ("value", value)])
+        })
+        .collect();
     Ok(list.into())
 }
 
@@ -222,6 +298,23 @@ mod tests {
             ("dict(conn.x, **{'b': 2})", json!({"a": 1, "n": null, "b": 2})),
             ("{'b': 2} | chain({'c': 3})", json!({"b": 2, "c": 3})),
             ("2 ** 40", json!(1_099_511_627_776_i64)),
+            ("[{'name': 'FROM', 'value': 'a'}] | named('From')", json!("a")),
+            ("[{'name': 'To', 'value': 'a'}] | named('From')", json!(null)),
+            ("none | named('From')", json!(null)),
+            (
+                "{'n': 1, 'p': [{'n': 2, 'p': [{'n': 3}]}, {'n': 4}]} | tree('p') | map(attribute='n') | list",
+                json!([1, 2, 3, 4]),
+            ),
+            ("none | tree('p')", json!([])),
+            (
+                "[conn.x, none] | reshape({'b': 'a', 'c': 'y.z'})",
+                json!([{"b": 1, "c": null}, {"b": null, "c": null}]),
+            ),
+            ("none | reshape({'b': 'a'})", json!([])),
+            (
+                "['a', 'b'] | numbered(7)",
+                json!([{"number": 7, "value": "a"}, {"number": 8, "value": "b"}]),
+            ),
         ] {
             assert_eq!(eval(expression), Ok(expected), "{expression}");
         }

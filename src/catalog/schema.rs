@@ -66,13 +66,18 @@ pub(super) fn output(tool: &Tool, data: &[(String, Schema)]) -> Value {
     })
 }
 
-/// Schema of an object with these properties.
+/// Schema of an object with these properties; those that are never null are always there.
 pub(super) fn object(title: &str, fields: &[(String, Schema)]) -> Value {
     let properties: Map<String, Value> = fields
         .iter()
         .map(|(name, schema)| (name.clone(), one(schema, name, Reader::Model)))
         .collect();
-    json!({"type": "object", "title": title, "properties": properties})
+    let required: Vec<&str> = fields
+        .iter()
+        .filter(|(_, schema)| !schema.nullable)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    json!({"type": "object", "title": title, "properties": properties, "required": required})
 }
 
 fn one(schema: &Schema, name: &str, reader: Reader) -> Value {

@@ -80,6 +80,10 @@ pub struct Config {
     pub log_max_payload_bytes: usize,
     /// `file_ttl_s`
     pub file_ttl: Duration,
+    /// `session_file_max_bytes`
+    pub session_file_max_bytes: usize,
+    /// `session_files_max_bytes`
+    pub session_files_max_bytes: u64,
     /// `result_preview_chars`
     pub result_preview_chars: usize,
     /// `connect_ttl_s`
@@ -94,6 +98,10 @@ pub struct Config {
     pub refresh_concurrency: usize,
     /// `refresh_max_refusals`
     pub refresh_max_refusals: i32,
+    /// `poll_concurrency`
+    pub poll_concurrency: usize,
+    /// `poll_claim_s`
+    pub poll_claim: Duration,
     /// `revocation_ttl_s`
     pub revocation_ttl: Duration,
     /// `event_ttl_s`

@@ -211,6 +211,8 @@ impl Reader {
             search_schema_chars: self.at_least("search_schema_chars", 0),
             log_max_payload_bytes: self.at_least("log_max_payload_bytes", 0),
             file_ttl: self.seconds("file_ttl_s"),
+            session_file_max_bytes: self.session_file_max_bytes(),
+            session_files_max_bytes: self.at_least("session_files_max_bytes", 0),
             result_preview_chars: self.at_least("result_preview_chars", 2000),
             connect_ttl: self.seconds("connect_ttl_s"),
             link_max_tries: self.at_least("link_max_tries", 1),
@@ -219,6 +221,8 @@ impl Reader {
             on_ambiguous_account: self.on_ambiguous_account(),
             refresh_concurrency: self.at_least("refresh_concurrency", 0),
             refresh_max_refusals: self.at_least("refresh_max_refusals", 1),
+            poll_concurrency: self.at_least("poll_concurrency", 0),
+            poll_claim: Duration::from_secs(self.at_least("poll_claim_s", 3)),
             event_ttl: self.seconds("event_ttl_s"),
             realtime_cluster: self.realtime_cluster(),
             realtime_host,
@@ -228,6 +232,15 @@ impl Reader {
             log_json: self.log_json(),
             log_filter: self.log_filter(),
         }
+    }
+
+    /// The database takes no value of a gigabyte; what a server holds in memory is less.
+    fn session_file_max_bytes(&mut self) -> usize {
+        let most = self.at_least("session_file_max_bytes", 0);
+        if most > 512 * 1024 * 1024 {
+            self.wrong("session_file_max_bytes", "at most 536870912");
+        }
+        most
     }
 
     /// A claim that ends while the provider is still asked lets two servers use one token.

@@ -97,6 +97,36 @@ pub async fn get(
         .await
 }
 
+/// The user's newest session that is not deleted.
+pub async fn newest(
+    db: impl PgExecutor<'_>,
+    project: &ProjectId,
+    user_id: &str,
+) -> sqlx::Result<Option<SessionRow>> {
+    sqlx::query_as(
+        "select * from session where project_id = $1 and user_id = $2 and deleted_at is null
+         order by created_at desc, id limit 1",
+    )
+    .bind(project)
+    .bind(user_id)
+    .fetch_optional(db)
+    .await
+}
+
+/// Keeps others that ask the same from making a user's first session, until the transaction ends.
+pub async fn lock_user(
+    db: impl PgExecutor<'_>,
+    project: &ProjectId,
+    user_id: &str,
+) -> sqlx::Result<()> {
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('session ' || $1 || ' ' || $2, 0))")
+        .bind(project)
+        .bind(user_id)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 /// Puts another configuration in the place of version `read`; none when it is not that version
 /// any more, or the session is gone.
 pub async fn update_config(
@@ -173,10 +203,25 @@ pub async fn delete(
     for statement in [
         "delete from session_memory where project_id = $1 and session_id = $2",
         "delete from session_config_version where project_id = $1 and session_id = $2",
+        "delete from session_file where project_id = $1 and session_id = $2",
     ] {
         sqlx::query(statement).bind(project).bind(id).execute(&mut *db).await?;
     }
     Ok(true)
+}
+
+/// Keeps a session from being deleted or changed until the transaction ends; false when it is
+/// gone.
+pub async fn lock(
+    db: &mut PgConnection,
+    project: &ProjectId,
+    id: &SessionId,
+) -> sqlx::Result<bool> {
+    let row = sqlx::query(
+        "select from session where project_id = $1 and id = $2 and deleted_at is null
+         for no key update",
+    );
+    Ok(row.bind(project).bind(id).fetch_optional(db).await?.is_some())
 }
 
 /// Whether PostgreSQL knows a time zone of this name. The name must have the form of one: what

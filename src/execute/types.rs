@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::domain::scheme::AuthSchemeKind;
-use crate::storage::StoredFile;
+use crate::storage::link::Link;
 
 /// One call of `tools/execute`.
 #[derive(Debug, Clone, Default)]
@@ -117,5 +117,5 @@ pub struct ProxyOutcome {
     /// The provider's headers, lower case.
     pub headers: Map<String, Value>,
     /// A file, when the answer is neither JSON nor text.
-    pub binary: Option<(StoredFile, String, usize)>,
+    pub binary: Option<(Link, String, usize)>,
 }

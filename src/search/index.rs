@@ -183,6 +183,11 @@ impl Index {
         self.terms.binary_search_by(|term| (**term).cmp(text)).ok().map(|at| at as u32)
     }
 
+    /// Slug of the toolkit that a term stands for.
+    pub(super) fn toolkit(&self, term: u32) -> &str {
+        self.terms[term as usize].trim_start_matches(NAMED)
+    }
+
     pub(super) fn idf(&self, term: u32) -> f32 {
         self.idf[term as usize]
     }

@@ -7,6 +7,7 @@
 //! | `count` | which terms a tool has, and in which fields |
 //! | `index` | which tools have a term, and how much that says (BM25F) |
 //! | `query` | what a query asks for |
+//! | `parts` | what a wish about several apps wants of each |
 //! | `plan` | how the tools of a toolkit go together |
 //! | `words` | lists that are too short for an index |
 //!
@@ -16,6 +17,7 @@
 mod count;
 pub mod index;
 mod lexicon;
+mod parts;
 pub mod plan;
 mod query;
 mod text;
@@ -27,6 +29,7 @@ use std::sync::{Arc, OnceLock};
 use crate::catalog::{Catalog, Tool, Toolkit};
 pub use count::Doc;
 pub use index::{Hit, Index};
+pub use parts::Part;
 pub use query::Query;
 
 /// The catalogue, searchable.
@@ -87,6 +90,11 @@ impl Search {
     /// Cuts a query.
     pub fn query(&self, text: &str) -> Query {
         self.built().index.query(text)
+    }
+
+    /// Cuts a wish into its parts: one for each toolkit where it names several, otherwise one.
+    pub fn parts(&self, text: &str) -> Vec<Part> {
+        parts::parts(&self.built().index, text)
     }
 
     /// The best `limit` of the tools that `allowed` lets through, best first. Others take no

@@ -23,6 +23,8 @@ const MAX_CLASS: f32 = 4.0;
 pub struct Query {
     pub(super) units: Vec<Unit>,
     names_toolkit: bool,
+    /// Terms of the toolkits that are named and surely meant, in their order.
+    toolkits: Vec<u32>,
 }
 
 /// One thing that is asked for: a word or a phrase.
@@ -34,6 +36,8 @@ pub(super) struct Unit {
     pub mass: f32,
     /// Whether it is the name of a toolkit.
     pub named: bool,
+    /// Term of the toolkit, when nothing else can be meant.
+    pub toolkit: Option<u32>,
     /// Its stem, when no tool has it.
     pub unknown: Option<String>,
 }
@@ -58,6 +62,11 @@ impl Query {
         self.names_toolkit
     }
 
+    /// Slugs of the toolkits that it names where nothing else can be meant, in their order.
+    pub(super) fn named<'a>(&self, index: &'a Index) -> Vec<&'a str> {
+        self.toolkits.iter().map(|term| index.toolkit(*term)).collect()
+    }
+
     /// Whether nothing is asked for that any tool could have.
     pub fn is_empty(&self) -> bool {
         self.units.is_empty()
@@ -75,6 +84,7 @@ pub(super) fn cut(index: &Index, text: &str) -> Query {
         at += count;
         query.names_toolkit |= unit.as_ref().is_some_and(|unit| unit.named);
         if let Some(unit) = unit {
+            query.toolkits.extend(unit.toolkit.filter(|term| !query.toolkits.contains(term)));
             let again = |other: &Unit| {
                 other.ways.first().map(|way| way.term) == unit.ways.first().map(|way| way.term)
                     && other.unknown == unit.unknown
@@ -105,9 +115,9 @@ fn unit(
         Some(way) => way.weight = way.weight.max(weight),
         None => ways.push(Way { term, weight }),
     };
+    // Close and Box are toolkits, but seldom meant when somebody says the word.
+    let is_word = meaning.is_some_and(|meaning| meaning.words == count);
     if let Some(term) = toolkit {
-        // Close and Box are toolkits, but seldom meant when somebody says the word.
-        let is_word = meaning.is_some_and(|meaning| meaning.words == count);
         add(term, if is_word { TOOLKIT / 2.5 } else { TOOLKIT });
     }
     let mut classes = 0.0_f32;
@@ -144,7 +154,16 @@ fn unit(
     }
     let most = ways.iter().map(|way| way.weight).fold(0.0, f32::max);
     let mass = if most > 0.0 { most } else { (index.len() as f32 + 1.0).ln() };
-    (count, Some(Unit { ways, mass, named: toolkit.is_some(), unknown }))
+    (
+        count,
+        Some(Unit {
+            ways,
+            mass,
+            named: toolkit.is_some(),
+            toolkit: toolkit.filter(|_| !is_word),
+            unknown,
+        }),
+    )
 }
 
 /// The toolkit whose name the words begin with, and of how many words it is.

@@ -122,7 +122,7 @@ struct DetailMeta {
     app_url: Option<String>,
     /// Its categories.
     categories: Vec<Category>,
-    /// Number of triggers.
+    /// Number of trigger types.
     triggers_count: usize,
     /// Number of tools.
     tools_count: usize,
@@ -259,7 +259,7 @@ pub(super) fn detail(app: &App, toolkit: &Toolkit, version: &str) -> ToolkitDeta
             logo: file.logo.clone().unwrap_or_default(),
             app_url: file.app_url.clone(),
             categories: file.categories.iter().map(|c| category(c)).collect(),
-            triggers_count: 0,
+            triggers_count: toolkit.triggers.len(),
             tools_count: toolkit.tools.len(),
             version: version.to_owned(),
             available_versions: file.versions.clone(),

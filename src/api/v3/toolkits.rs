@@ -151,7 +151,7 @@ struct ToolkitMeta {
     app_url: Option<String>,
     /// Its categories.
     categories: Vec<Category>,
-    /// Number of triggers.
+    /// Number of trigger types.
     triggers_count: usize,
     /// Number of tools.
     tools_count: usize,
@@ -247,7 +247,7 @@ fn item(app: &App, toolkit: &Toolkit) -> ToolkitItem {
             logo: file.logo.clone().unwrap_or_default(),
             app_url: file.app_url.clone(),
             categories: file.categories.iter().map(|c| category(c)).collect(),
-            triggers_count: 0,
+            triggers_count: toolkit.triggers.len(),
             tools_count: toolkit.tools.len(),
             version: toolkit.newest_version().to_owned(),
         },

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::catalog::Tool;
 use crate::domain::session::Session;
 use crate::search::plan::{self, Plan};
-use crate::search::{Doc, Found, Hit};
+use crate::search::{Doc, Found, Hit, Part};
 use crate::session::custom::{Custom, CustomTool};
 
 /// How many tools are looked at.
@@ -27,6 +27,9 @@ const NEAR_WITHIN_TOOLKIT: (f32, f32) = (0.87, 0.7);
 const COVER: f32 = 0.1;
 /// What it counts that the person can use a tool at once.
 const READY: f32 = 1.1;
+/// The part of the best score of its clause that a toolkit has whose tools are meant, not only its
+/// name.
+const MEANT: f32 = 0.6;
 
 /// A tool that was found.
 #[derive(Debug, Clone)]
@@ -129,10 +132,31 @@ pub(super) fn by_name<'a>(slug: &str, toolkit: &str, description: &str) -> ToolS
 /// Tools that match.
 #[derive(Debug)]
 pub(super) struct Candidates<'a> {
+    /// One for each thing to do: several where a use case names several toolkits.
+    groups: Vec<Group<'a>>,
+}
+
+impl<'a> Candidates<'a> {
     /// The tools.
-    pub items: Vec<Item<'a>>,
+    pub fn items(&self) -> impl Iterator<Item = &Item<'a>> {
+        self.groups.iter().flat_map(|group| &group.items)
+    }
+}
+
+/// Tools that do one thing.
+#[derive(Debug)]
+struct Group<'a> {
+    items: Vec<Item<'a>>,
     /// The parts of the best score that main and further tools have.
     near: (f32, f32),
+    /// Number of the clause that it is about.
+    clause: usize,
+}
+
+impl Group<'_> {
+    fn best(&self) -> f32 {
+        self.items.iter().map(|item| item.hit().0).fold(0.0, f32::max)
+    }
 }
 
 /// The tools that match.
@@ -142,8 +166,27 @@ pub(super) fn candidates<'a>(
     custom: &'a Custom,
     use_case: &str,
 ) -> Candidates<'a> {
-    let query = app.search.query(use_case);
-    let found = app.search.find(&query, CANDIDATES, |toolkit, tool| allows(session, toolkit, tool));
+    let parts = app.search.parts(use_case);
+    let mut groups: Vec<Group<'a>> =
+        parts.iter().map(|part| group(app, session, custom, part)).collect();
+    // A toolkit that is only mentioned (tell Slack about the GitHub outage) matches by its name alone.
+    let best = |clause: usize| {
+        let same = groups.iter().filter(|group| group.clause == clause);
+        same.map(Group::best).fold(0.0, f32::max)
+    };
+    let least: Vec<f32> = groups.iter().map(|group| best(group.clause) * MEANT).collect();
+    let mut least = least.into_iter();
+    groups.retain(|group| least.next().is_none_or(|least| group.best() >= least));
+    groups.retain(|group| !group.items.is_empty());
+    Candidates { groups }
+}
+
+fn group<'a>(app: &'a App, session: &Session, custom: &'a Custom, part: &Part) -> Group<'a> {
+    let Part { query, toolkit: only, clause } = part;
+    let within = |slug: &str| only.as_deref().is_none_or(|only| only == slug);
+    let found = app.search.find(query, CANDIDATES, |toolkit, tool| {
+        within(toolkit.slug()) && allows(session, toolkit, tool)
+    });
     let mut items: Vec<Item<'a>> = found.into_iter().map(Item::App).collect();
     items.extend(custom.tools.iter().filter_map(|tool| {
         let home = custom.toolkits.iter().find(|toolkit| toolkit.slug == tool.toolkit());
@@ -162,10 +205,11 @@ pub(super) fn candidates<'a>(
             important: true,
             ..Doc::default()
         };
-        Some(Item::Own(tool, app.search.score(&query, &doc)?))
+        Some(Item::Own(tool, app.search.score(query, &doc)?))
     }));
     items.retain(|item| item.hit().1 >= COVER);
-    Candidates { items, near: if query.names_toolkit() { NEAR_WITHIN_TOOLKIT } else { NEAR } }
+    let near = if query.names_toolkit() { NEAR_WITHIN_TOOLKIT } else { NEAR };
+    Group { items, near, clause: *clause }
 }
 
 fn params(schema: &Value) -> Vec<(&str, &str)> {
@@ -175,39 +219,67 @@ fn params(schema: &Value) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// The tools of a use case, and what belongs to the best one.
+/// The tools of a use case, and what belongs to the best ones.
 #[derive(Debug, Default)]
 pub(super) struct Pick<'a> {
-    /// Those that do it, best first.
+    /// Those that do it, best first; where there are several things to do, the best of each first.
     pub primary: Vec<Item<'a>>,
     /// Those that match less well.
     pub others: Vec<Item<'a>>,
-    /// What belongs to the best one.
-    pub plan: Plan<'a>,
-    /// The toolkit of the best one, when it is one of the catalogue.
-    toolkit: Option<&'a str>,
-    /// What goes wrong with its toolkit.
-    pub pitfalls: &'a [String],
+    /// The things to do, in their order; one at least when there are tools.
+    pub legs: Vec<Leg<'a>>,
     /// Whether the match is a weak one.
     pub weak: bool,
 }
 
-impl<'a> Pick<'a> {
-    fn tools(&self) -> impl Iterator<Item = &'a Arc<Tool>> {
+/// One thing to do.
+#[derive(Debug)]
+pub(super) struct Leg<'a> {
+    /// The tool that does it best.
+    pub best: Item<'a>,
+    /// Others that do it.
+    pub instead: Vec<Item<'a>>,
+    /// What belongs to the best one.
+    pub plan: Plan<'a>,
+    /// What goes wrong with its toolkit.
+    pub pitfalls: &'a [String],
+}
+
+impl<'a> Leg<'a> {
+    fn new(session: &Session, tools: &[Item<'a>]) -> Option<Self> {
+        let (best, instead) = tools.split_first()?;
+        let mut leg = Self {
+            best: best.clone(),
+            instead: instead.to_vec(),
+            plan: Plan::default(),
+            pitfalls: &[],
+        };
+        if let Item::App(found) = best {
+            let (toolkit, tool) = (found.toolkit, found.tool);
+            leg.plan = plan::plan(toolkit, tool, |other| allows(session, toolkit, other));
+            leg.pitfalls = &toolkit.file.pitfalls;
+        }
+        Some(leg)
+    }
+
+    fn planned(&self) -> impl Iterator<Item = &'a Arc<Tool>> {
         let before = self.plan.before.iter().map(|related| related.tool);
         before.chain(self.plan.instead.iter().copied()).chain(self.plan.after.iter().copied())
     }
+}
 
-    /// Slugs of the tools that belong to the best one.
+impl<'a> Pick<'a> {
+    /// Slugs of the tools that belong to the best ones.
     pub fn planned(&self) -> impl Iterator<Item = &'a str> {
-        self.tools().map(|tool| tool.slug())
+        self.legs.iter().flat_map(Leg::planned).map(|tool| tool.slug())
     }
 
     /// All tools beside the main ones: slug, toolkit, description.
     pub fn related(&self) -> impl Iterator<Item = (&'a str, &'a str, &'a str)> {
-        let toolkit = self.toolkit.unwrap_or_default();
-        let planned =
-            self.tools().map(move |tool| (tool.slug(), toolkit, tool.def.description.trim()));
+        let planned = self.legs.iter().flat_map(|leg| {
+            let toolkit = leg.best.toolkit();
+            leg.planned().map(move |tool| (tool.slug(), toolkit, tool.def.description.trim()))
+        });
         let others = self.others.iter().map(|item| match item {
             Item::App(found) => {
                 (found.tool.slug(), found.toolkit.slug(), found.tool.def.description.trim())
@@ -224,29 +296,48 @@ pub(super) fn pick<'a>(
     candidates: Candidates<'a>,
     ready: impl Fn(&Item<'a>) -> bool,
 ) -> Pick<'a> {
-    let (main, further) = candidates.near;
-    let mut scored: Vec<(f32, Item<'a>)> = candidates
-        .items
-        .into_iter()
-        .map(|item| (item.hit().0 * if ready(&item) { READY } else { 1.0 }, item))
-        .collect();
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let mut pick = Pick::default();
-    let best = scored.first().map_or(0.0, |(score, _)| *score);
-    for (score, item) in scored {
-        if score >= best * main && pick.primary.len() < MAX_PRIMARY {
-            pick.primary.push(item);
-        } else if score >= best * further && pick.others.len() < MAX_OTHERS {
-            pick.others.push(item);
+    let (most, most_others) = match candidates.groups.len() {
+        0 | 1 => (MAX_PRIMARY, MAX_OTHERS),
+        2 => (3, 2),
+        _ => (2, 1),
+    };
+    let (mut pick, mut tools, mut legs) = (Pick::default(), Vec::new(), Vec::new());
+    for group in candidates.groups {
+        let (main, further) = group.near;
+        let mut scored: Vec<(f32, Item<'a>)> = group
+            .items
+            .into_iter()
+            .map(|item| (item.hit().0 * if ready(&item) { READY } else { 1.0 }, item))
+            .collect();
+        scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let best = scored.first().map_or(0.0, |(score, _)| *score);
+        let (mut primary, mut others) = (Vec::new(), 0);
+        for (score, item) in scored {
+            if score >= best * main && primary.len() < most {
+                primary.push(item);
+            } else if score >= best * further && others < most_others {
+                others += 1;
+                pick.others.push(item);
+            }
+        }
+        pick.weak |= primary.first().is_some_and(|item| item.hit().1 < 0.3);
+        let known = |leg: &Leg<'_>| legs.iter().any(|l: &Leg<'_>| l.best.slug() == leg.best.slug());
+        if let Some(leg) = Leg::new(session, &primary).filter(|leg| !known(leg)) {
+            legs.push(leg);
+        }
+        tools.push(primary);
+    }
+    let deepest = tools.iter().map(Vec::len).max().unwrap_or(0);
+    for place in 0..deepest {
+        for item in tools.iter().filter_map(|tools| tools.get(place)) {
+            if !pick.primary.iter().any(|known| known.slug() == item.slug()) {
+                pick.primary.push(item.clone());
+            }
         }
     }
-    pick.weak = pick.primary.first().is_some_and(|item| item.hit().1 < 0.3);
-    if let Some(Item::App(found)) = pick.primary.first() {
-        let (toolkit, tool) = (found.toolkit, found.tool);
-        pick.plan = plan::plan(toolkit, tool, |other| allows(session, toolkit, other));
-        pick.toolkit = Some(toolkit.slug());
-        pick.pitfalls = &toolkit.file.pitfalls;
-    }
+    let main = |item: &Item<'_>| pick.primary.iter().any(|known| known.slug() == item.slug());
+    pick.others.retain(|item| !main(item));
+    pick.legs = legs;
     pick
 }
 
@@ -285,7 +376,8 @@ mod tests {
         let hit = |score: f32| Hit { doc: 0, score, cover: 1.0 };
         let items =
             vec![Item::Own(&one, hit(2.0)), Item::Own(&other, hit(1.9)), Item::Own(&far, hit(0.9))];
-        let candidates = Candidates { items, near: NEAR };
+        let group = Group { items, near: NEAR, clause: 0 };
+        let candidates = Candidates { groups: vec![group] };
         let pick = pick(&session, candidates, |item| item.slug() == "LOCAL_OTHER");
         let slugs =
             |items: &[Item<'_>]| items.iter().map(|i| i.slug().to_owned()).collect::<Vec<_>>();

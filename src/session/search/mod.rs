@@ -49,7 +49,7 @@ pub async fn search<'a>(
         .map(|one| find::candidates(app, session, custom, &one.use_case))
         .collect();
     let toolkits: BTreeSet<&str> =
-        candidates.iter().flat_map(|c| &c.items).filter_map(Item::connects).collect();
+        candidates.iter().flat_map(Candidates::items).filter_map(Item::connects).collect();
     let (connections, noted) =
         tokio::try_join!(Connections::load(app, session, &toolkits), memory::all(app, session))?;
     let (mut results, mut picks) = (Vec::new(), Vec::new());

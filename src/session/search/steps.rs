@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::answer::{ConnectionStatus, ToolSchema};
-use super::find::{Item, Pick};
+use super::find::{Item, Leg, Pick};
 use crate::domain::session::Session;
 
 /// Most pitfalls of a use case.
@@ -26,16 +26,29 @@ pub(super) fn steps<'a>(
     known: &str,
     connected: impl Fn(&Item<'a>) -> bool,
 ) -> Vec<String> {
-    let Some(best) = pick.primary.first() else { return Vec::new() };
     let mut steps = Vec::new();
-    if !connected(best) && session.config.manage_connections.enable {
+    for leg in &pick.legs {
+        for step in leg_steps(session, leg, known, connected(&leg.best)) {
+            // Two things to do with one app need one connection.
+            if !steps.contains(&step) {
+                steps.push(step);
+            }
+        }
+    }
+    steps
+}
+
+/// What to do for one thing, in order.
+fn leg_steps(session: &Session, leg: &Leg<'_>, known: &str, connected: bool) -> Vec<String> {
+    let (best, mut steps) = (&leg.best, Vec::new());
+    if !connected && session.config.manage_connections.enable {
         steps.push(format!(
             "Connect {}: call COMPOSIO_MANAGE_CONNECTIONS with toolkits [\"{0}\"], give the person the \
              link, and go on when the connection is active.",
             best.toolkit(),
         ));
     }
-    for related in &pick.plan.before {
+    for related in &leg.plan.before {
         let slug = related.tool.slug();
         match related.gives {
             Some(argument) if is_known(known, argument) => {}
@@ -57,8 +70,8 @@ pub(super) fn steps<'a>(
     };
     let (slug, name) = (best.slug(), lower(best.name().trim()));
     steps.push(format!("Execute {slug} ({name}): {needs}."));
-    let others: Vec<&str> = pick.primary.iter().skip(1).map(Item::slug).collect();
-    let instead = pick.plan.instead.iter().map(|tool| tool.slug());
+    let others: Vec<&str> = leg.instead.iter().map(Item::slug).collect();
+    let instead = leg.plan.instead.iter().map(|tool| tool.slug());
     let alternatives: Vec<&str> = others
         .iter()
         .copied()
@@ -68,7 +81,7 @@ pub(super) fn steps<'a>(
     if !alternatives.is_empty() {
         steps.push(format!("If that does not fit, consider {}.", alternatives.join(", ")));
     }
-    let after: Vec<&str> = pick.plan.after.iter().map(|tool| tool.slug()).collect();
+    let after: Vec<&str> = leg.plan.after.iter().map(|tool| tool.slug()).collect();
     if !after.is_empty() {
         steps.push(format!("Afterwards, if it is asked for: {}.", after.join(", ")));
     }
@@ -86,10 +99,16 @@ fn lower(name: &str) -> String {
     }
 }
 
+/// The arguments that have to be found out before.
+fn unknown(pick: &Pick<'_>) -> usize {
+    let before = pick.legs.iter().flat_map(|leg| &leg.plan.before);
+    before.filter(|related| related.gives.is_some()).count()
+}
+
 /// How much there is to do.
 pub(super) fn difficulty(pick: &Pick<'_>) -> Option<&'static str> {
-    pick.primary.first()?;
-    Some(match pick.plan.before.iter().filter(|related| related.gives.is_some()).count() {
+    let more = pick.legs.len().checked_sub(1)?;
+    Some(match unknown(pick) + more {
         0 => "easy",
         1 => "medium",
         _ => "hard",
@@ -98,17 +117,21 @@ pub(super) fn difficulty(pick: &Pick<'_>) -> Option<&'static str> {
 
 /// How to go about it, in short.
 pub(super) fn in_short(pick: &Pick<'_>) -> Option<String> {
-    let best = pick.primary.first()?;
-    let mut text = format!("{} fits best.", best.slug());
+    let best: Vec<&str> = pick.legs.iter().map(|leg| leg.best.slug()).collect();
+    let mut text = match best.as_slice() {
+        [] => return None,
+        [one] => format!("{one} fits best."),
+        several => format!("Several things to do, one after the other: {}.", several.join(", ")),
+    };
     if pick.weak {
         text.push_str(
             " The match is weak: read the descriptions before you use one of these tools, or \
              search again in other words, with the name of the app.",
         );
-    } else if pick.primary.len() > 1 {
+    } else if pick.primary.len() > best.len() {
         text.push_str(" Read the descriptions of the others before you choose one of them.");
     }
-    if pick.plan.before.iter().any(|related| related.gives.is_some()) {
+    if unknown(pick) > 0 {
         text.push_str(" Ids come from earlier results, never from guesses.");
     }
     Some(text)
@@ -116,7 +139,18 @@ pub(super) fn in_short(pick: &Pick<'_>) -> Option<String> {
 
 /// What goes wrong.
 pub(super) fn pitfalls(pick: &Pick<'_>) -> Vec<String> {
-    pick.plan.pitfalls.iter().chain(pick.pitfalls).take(MAX_PITFALLS).cloned().collect()
+    let mut all: Vec<String> = Vec::new();
+    // Of several things to do, each has its share.
+    let each = MAX_PITFALLS / pick.legs.len().max(1);
+    for leg in &pick.legs {
+        let own = leg.plan.pitfalls.iter().chain(leg.pitfalls).take(each.max(1));
+        for pitfall in own {
+            if !all.contains(pitfall) {
+                all.push(pitfall.clone());
+            }
+        }
+    }
+    all
 }
 
 /// What to say when nothing was found.

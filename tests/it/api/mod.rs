@@ -7,3 +7,4 @@ mod openapi;
 mod orgs;
 mod toolkits;
 mod tools;
+mod triggers;

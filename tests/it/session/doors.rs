@@ -26,6 +26,10 @@ fn routes() -> Vec<(Method, &'static str, Value)> {
             "/proxy_execute",
             json!({"toolkit_slug": "github", "endpoint": "/user", "method": "GET"}),
         ),
+        (Method::GET, "/mounts/files/items", json!(null)),
+        (Method::POST, "/mounts/files/upload_url", json!({"mount_relative_path": "a.txt"})),
+        (Method::POST, "/mounts/files/download_url", json!({"mount_relative_path": "a.txt"})),
+        (Method::POST, "/mounts/files/delete", json!({"mount_relative_path": "a.txt"})),
         (Method::DELETE, "", json!(null)),
     ]
 }

@@ -313,3 +313,54 @@ async fn tools_of_the_callers_own_take_part() {
     let without = search(&client, &path, &["look up the order of a customer"]).await;
     assert!(!without.to_string().contains("LOCAL_"));
 }
+
+#[tokio::test]
+async fn a_use_case_about_several_apps_gets_tools_and_steps_for_each() {
+    let app = TestApp::new().await;
+    let client = app.client();
+    let path = session(&client, json!({"user_id": "ann"})).await;
+    for (asked, wanted) in [
+        (
+            "file a bug on GitHub and tell the team on Slack",
+            ["GITHUB_CREATE_AN_ISSUE", "SLACK_SEND_MESSAGE"].as_slice(),
+        ),
+        (
+            "post in the #dev channel of slack, then create a linear issue",
+            &["SLACK_SEND_MESSAGE", "LINEAR_CREATE_LINEAR_ISSUE"],
+        ),
+        (
+            "find the newest mail in Gmail, add an event to Google Calendar and write it on a Notion page",
+            &["GMAIL_FETCH_EMAILS", "GOOGLECALENDAR_CREATE_EVENT", "NOTION_"],
+        ),
+    ] {
+        let answer = search(&client, &path, &[asked]).await;
+        let result = &answer["results"][0];
+        let main = texts(&result["primary_tool_slugs"]);
+        let toolkits = texts(&result["toolkits"]);
+        assert_eq!(toolkits.len(), wanted.len(), "{asked}: {main:?}");
+        let steps = texts(&result["recommended_plan_steps"]).join("\n");
+        let mut last = 0;
+        for (slug, toolkit) in wanted.iter().zip(&toolkits) {
+            assert!(main.iter().any(|main| main.starts_with(slug)), "{asked}: {main:?}");
+            let connect = format!("with toolkits [\"{toolkit}\"]");
+            let connects = steps.find(&connect).unwrap_or_else(|| panic!("{connect}: {steps}"));
+            let does = steps.find(&format!("Execute {slug}")).unwrap_or_else(|| panic!("{steps}"));
+            assert!(last < connects + 1 && connects < does, "{steps}");
+            last = does;
+        }
+        let statuses = answer["toolkit_connection_statuses"].as_array().unwrap();
+        assert_eq!(statuses.len(), wanted.len(), "{statuses:?}");
+        for slug in &main {
+            assert!(answer["tool_schemas"][slug].is_object(), "{slug}");
+        }
+        assert_ne!(result["difficulty"], "easy");
+    }
+    // What is only mentioned is not meant, and what the session lacks is left out.
+    let answer = search(&client, &path, &["send a slack message about the github outage"]).await;
+    let main = texts(&answer["results"][0]["primary_tool_slugs"]);
+    assert_eq!(main[0], "SLACK_SEND_MESSAGE", "{main:?}");
+    let only = session(&client, json!({"user_id": "ann", "toolkits": ["slack"]})).await;
+    let answer = search(&client, &only, &["file a bug on GitHub and tell the team on Slack"]).await;
+    assert_eq!(texts(&answer["results"][0]["toolkits"]), ["slack"]);
+    assert!(!answer.to_string().contains("GITHUB_"), "{answer}");
+}

@@ -1,5 +1,7 @@
 // Sessions through the SDK: what each release has of them.
 import assert from 'node:assert/strict';
+import dns from 'node:dns';
+import { syncBuiltinESMExports } from 'node:module';
 import { after, before, describe, test } from 'node:test';
 import { foreign } from './hosts.mjs';
 import { browse, core, env, newProject, sdk, someone, version } from './support.mjs';
@@ -63,6 +65,19 @@ async function api(method, path, body) {
     method, headers: { 'x-api-key': project.api_key, 'content-type': 'application/json' }, body: JSON.stringify(body),
   });
   return response.json();
+}
+
+// Meanwhile this machine's address looks like a public one to the SDK.
+async function asPublic(work) {
+  const { lookup } = dns.promises;
+  dns.promises.lookup = async (host, options) => host === '127.0.0.1' ? [{ address: '93.184.215.14', family: 4 }] : lookup(host, options);
+  syncBuiltinESMExports();
+  try {
+    return await work();
+  } finally {
+    dns.promises.lookup = lookup;
+    syncBuiltinESMExports();
+  }
 }
 
 describe('sessions', () => {
@@ -229,5 +244,36 @@ describe('sessions', () => {
     const made = await api('POST', '/api/v3.1/tool_router/session', { user_id: user, experimental: { session_config_id: named.id } });
     const session = await composio.use(made.session_id);
     assert.deepEqual((await session.toolkits()).items.map((toolkit) => toolkit.slug), ['acme']);
+  });
+
+  test('files are kept with a session', only, async () => {
+    const { files } = (await composio.create(someone())).experimental;
+    // The SDK goes to public addresses only, and no setting of it changes that.
+    await assert.rejects(files.upload(Buffer.from('x'), { remotePath: 'x.txt' }), /private, loopback/);
+    await asPublic(async () => {
+      assert.deepEqual(await files.list(), { items: [], nextCursor: undefined });
+      const uploaded = await files.upload(Buffer.from('a,b\n1,2\n'), { remotePath: 'data/report 1.csv', mimetype: 'text/csv' });
+      assert.equal(uploaded.filename, 'report 1.csv');
+      assert.equal(uploaded.mountRelativePath, 'data/report 1.csv');
+      assert.equal(uploaded.sandboxMountPrefix, '/mnt/files');
+      assert.equal(await uploaded.text(), 'a,b\n1,2\n');
+      assert.equal((await uploaded.blob()).type, 'text/csv');
+      await files.upload(new File(['notes'], 'notes.txt', { type: 'text/plain' }));
+      const sizes = (page) => page.items.map((item) => [item.mountRelativePath, item.size]);
+      assert.deepEqual(sizes(await files.list({ path: '/' })), [['data/report 1.csv', 8], ['notes.txt', 5]]);
+      assert.deepEqual(sizes(await files.list({ path: '/data' })), [['data/report 1.csv', 8]]);
+      const first = await files.list({ limit: 1 });
+      const second = await files.list({ limit: 1, cursor: first.nextCursor });
+      assert.deepEqual([...sizes(first), ...sizes(second)], [['data/report 1.csv', 8], ['notes.txt', 5]]);
+      assert.equal(second.nextCursor, undefined);
+      const last = await files.download('/notes.txt');
+      assert.equal(await last.text(), 'notes');
+      assert.equal((await files.delete('notes.txt')).mountRelativePath, 'notes.txt');
+      await assert.rejects(last.text(), /404/);
+    });
+    assert.equal((await refusal(files.download('notes.txt'))).status, 404);
+    assert.equal((await refusal(files.delete('notes.txt'))).status, 404);
+    assert.equal((await refusal(files.upload(Buffer.from('x'), { remotePath: '../x.txt' }))).status, 400);
+    assert.deepEqual((await (await composio.create(someone())).experimental.files.list()).items, []);
   });
 });

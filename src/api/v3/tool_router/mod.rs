@@ -8,6 +8,7 @@ mod history;
 mod input;
 mod labs;
 mod link;
+mod mounts;
 mod proxy;
 mod search;
 mod toolkits;
@@ -50,6 +51,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(labs::create))
         .routes(routes!(search::search))
         .merge(link::router())
+        .merge(mounts::router())
         .merge(proxy::router())
 }
 

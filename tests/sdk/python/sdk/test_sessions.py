@@ -246,3 +246,47 @@ def test_the_oldest_way_to_a_session_gives_an_mcp_address(composio, env, auth_co
     assert made.session_id.startswith("trs_")
     assert made.chat_session_mcp_url.startswith(f"{env.base}/")
     assert made.tool_router_instance_mcp_url == made.chat_session_mcp_url
+
+
+@newer
+def test_files_are_kept_with_a_session(composio, monkeypatch, user, tmp_path):
+    from composio.exceptions import BlockedInternalUrlError, RemoteFileDownloadError
+    from composio.utils import url_safety
+
+    files = composio.create(user_id=user).experimental.files
+    # The SDK goes to public addresses only, and no setting of it changes that.
+    with pytest.raises(BlockedInternalUrlError):
+        files.upload(b"x", remote_path="x.txt")
+    blocked = url_safety.is_blocked_ip
+    monkeypatch.setattr(url_safety, "is_blocked_ip", lambda ip: ip != "127.0.0.1" and blocked(ip))
+    assert files.list().items == []
+    uploaded = files.upload(b"a,b\n1,2\n", remote_path="data/report 1.csv", mimetype="text/csv")
+    assert uploaded.filename == "report 1.csv"
+    assert uploaded.mount_relative_path == "data/report 1.csv"
+    assert uploaded.sandbox_mount_prefix == "/mnt/files"
+    assert uploaded.text() == "a,b\n1,2\n"
+    local = tmp_path / "notes.txt"
+    local.write_text("notes")
+    files.upload(local)
+    page = files.list()
+    sizes = [(item.mount_relative_path, item.size) for item in page.items]
+    assert sizes == [("data/report 1.csv", 8), ("notes.txt", 5)]
+    assert "next_cursor" not in page.model_dump(exclude_unset=True)
+    assert [item.size for item in files.list(path="/data").items] == [8]
+    first = files.list(limit=1)
+    assert [item.size for item in first.items] == [8]
+    assert [item.size for item in files.list(limit=1, cursor=first.next_cursor).items] == [5]
+    saved = files.download("/notes.txt").save(tmp_path / "saved.txt")
+    assert (tmp_path / "saved.txt").read_text() == "notes" and saved.endswith("saved.txt")
+    last = files.download("notes.txt")
+    assert files.delete("notes.txt").mount_relative_path == "notes.txt"
+    with pytest.raises(RemoteFileDownloadError) as gone:
+        last.buffer()
+    assert gone.value.status_code == 404
+    for act in (files.download, files.delete):
+        with pytest.raises(NotFoundError):
+            act("notes.txt")
+    with pytest.raises(APIStatusError) as refused:
+        files.upload(b"x", remote_path="../x.txt")
+    assert refused.value.status_code == 400
+    assert composio.create(user_id=user).experimental.files.list().items == []

@@ -1,19 +1,17 @@
-//! Files that tools and proxy calls gave, behind signed links.
+//! Files that tools and proxy calls gave, and signed links.
+
+pub mod link;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 use sqlx::PgPool;
 
 use crate::config::Config;
 use crate::db::file_object::{self, FileRow};
 use crate::domain::id::{FileId, ProjectId};
-use crate::domain::time;
 use crate::error::{Error, Result, codes};
-use crate::vault::{LinkKeySet, Vault};
+use crate::vault::Vault;
+use link::{Link, Links};
 
 /// Longest file name that is kept.
 const MAX_NAME: usize = 200;
@@ -22,29 +20,18 @@ const MAX_NAME: usize = 200;
 #[derive(Debug, Clone)]
 pub struct Files {
     db: PgPool,
-    vault: Arc<Vault>,
-    public_url: Arc<str>,
-    ttl: Duration,
-}
-
-/// A stored file.
-#[derive(Debug, Clone)]
-pub struct StoredFile {
-    /// Link that needs no key.
-    pub url: String,
-    /// When the link ends.
-    pub expires_at: DateTime<Utc>,
+    links: Links,
 }
 
 impl Files {
     /// Over the database, with links under the public URL.
     pub fn new(config: &Config, db: PgPool, vault: &Arc<Vault>) -> Self {
-        Self {
-            db,
-            vault: vault.clone(),
-            public_url: config.public_url.as_str().into(),
-            ttl: config.file_ttl,
-        }
+        Self { db, links: Links::new(config, vault) }
+    }
+
+    /// Signs links to other things that need no key.
+    pub fn links(&self) -> &Links {
+        &self.links
     }
 
     /// Stores a file and returns its link.
@@ -57,8 +44,8 @@ impl Files {
         name: &str,
         mimetype: &str,
         content: Vec<u8>,
-    ) -> Result<StoredFile> {
-        let expires_at = time::now() + self.ttl;
+    ) -> Result<Link> {
+        let expires_at = self.links.end();
         let row = FileRow {
             project_id: project.clone(),
             id: FileId::generate(),
@@ -68,15 +55,8 @@ impl Files {
             expires_at,
         };
         file_object::insert(&self.db, &row).await?;
-        let expires = expires_at.timestamp();
-        let keys = self.vault.link_keys().await?;
-        let mac = mac(keys.newest(), project, &row.id, expires);
-        let signature = hex::encode(mac.finalize().into_bytes());
-        let url = format!(
-            "{}/api/v3/files/content/{project}/{}?expires={expires}&signature={signature}",
-            self.public_url, row.id
-        );
-        Ok(StoredFile { url, expires_at })
+        let path = format!("/api/v3/files/content/{project}/{}", row.id);
+        self.links.sign(&path, &parts(project, &row.id), expires_at).await
     }
 
     /// The file behind a link.
@@ -91,30 +71,16 @@ impl Files {
         expires: i64,
         signature: &str,
     ) -> Result<FileRow> {
-        let signature = hex::decode(signature).map_err(|_| not_found())?;
-        let signed = |keys: &LinkKeySet| {
-            // Compares in constant time.
-            let signed_with = |key| mac(key, project, id, expires).verify_slice(&signature).is_ok();
-            keys.all().any(signed_with)
-        };
-        // A key that another server made a moment ago may not be known here yet.
-        if !signed(&*self.vault.link_keys().await?)
-            && !signed(&*self.vault.link_keys_again().await?)
-        {
-            return Err(not_found());
-        }
-        if time::now().timestamp() >= expires {
+        if !self.links.holds(&parts(project, id), expires, signature).await? {
             return Err(not_found());
         }
         file_object::get(&self.db, project, id).await?.ok_or_else(not_found)
     }
 }
 
-fn mac(key: &[u8; 32], project: &ProjectId, id: &FileId, expires: i64) -> Hmac<Sha256> {
-    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any key");
-    mac.update(format!("file\n{project}\n{id}\n{expires}").as_bytes());
-    mac
+/// What the signature of a link to a file covers.
+fn parts<'a>(project: &'a ProjectId, id: &'a FileId) -> [&'a str; 3] {
+    ["file", project.as_str(), id.as_str()]
 }
 
 fn not_found() -> Error {

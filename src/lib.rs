@@ -32,6 +32,7 @@ pub mod search;
 pub mod session;
 pub mod storage;
 pub mod telemetry;
+pub mod trigger;
 pub mod vault;
 pub mod web;
 pub mod webhook;

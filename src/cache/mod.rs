@@ -12,6 +12,7 @@
 mod bell;
 mod flight;
 mod listen;
+mod trigger;
 mod watch;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use crate::vault::{Vault, hash_token};
 pub use bell::Bell;
 pub use flight::{Flight, Flights};
 pub use listen::listen;
+pub use trigger::{Endpoint, Instance};
 pub use watch::{Topic, Watch, Watches};
 
 /// Longest time that an entry is believed without a look at the database.
@@ -91,6 +93,7 @@ pub struct Cache {
     projects: Lru<ProjectId, Entry<Project>>,
     mcp_servers: Lru<McpServerId, Entry<McpServer>>,
     mcp_tokens: Lru<(ProjectId, [u8; 32]), Entry<McpToken>>,
+    triggers: trigger::Triggers,
     subscriptions: Lru<(ProjectId, SubscriptionId), Entry<Subscription>>,
     /// Refreshes in progress on this replica.
     pub flights: Flights,
@@ -123,6 +126,7 @@ impl Cache {
             projects: Lru::new(10_000),
             mcp_servers: Lru::new(10_000),
             mcp_tokens: Lru::new(10_000),
+            triggers: trigger::Triggers::new(),
             subscriptions: Lru::new(10_000),
             flights: Flights::default(),
             watches: Arc::default(),
@@ -476,6 +480,10 @@ impl Cache {
             Changed::McpTokens { project } => {
                 self.mcp_tokens.retain(|(owner, _), _| owner != project);
             }
+            Changed::Trigger { project, id, toolkit } => {
+                self.triggers.drop_instance(project, id, toolkit);
+            }
+            Changed::Endpoint { project, id } => self.triggers.drop_endpoint(project, id),
             Changed::Subscription { project, id } => {
                 self.subscriptions.remove(&(project.clone(), id.clone()));
             }
@@ -504,6 +512,7 @@ impl Cache {
         self.projects.clear();
         self.mcp_servers.clear();
         self.mcp_tokens.clear();
+        self.triggers.clear();
         self.subscriptions.clear();
         self.vault.forget_all();
     }

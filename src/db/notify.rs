@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use sqlx::PgExecutor;
 
-use crate::domain::id::{AccountId, AuthConfigId, ProjectId, SessionId, SubscriptionId};
+use crate::domain::id::{
+    AccountId, AuthConfigId, EndpointId, ProjectId, SessionId, SubscriptionId, TriggerId,
+};
 
 /// Channel of the cache invalidations.
 pub const CHANNEL: &str = "patchbay_changed";
@@ -58,6 +60,22 @@ pub enum Changed {
     McpTokens {
         /// Its project.
         project: ProjectId,
+    },
+    /// A trigger instance.
+    Trigger {
+        /// Its project.
+        project: ProjectId,
+        /// Its id.
+        id: TriggerId,
+        /// Its toolkit, whose other instances may share a URL with it.
+        toolkit: String,
+    },
+    /// The URL of a provider's app.
+    Endpoint {
+        /// Its project.
+        project: ProjectId,
+        /// Its id.
+        id: EndpointId,
     },
     /// A webhook subscription.
     Subscription {

@@ -32,6 +32,8 @@ pub mod search;
 pub mod session;
 pub mod storage;
 pub mod telemetry;
+pub mod trigger;
 pub mod vault;
 pub mod web;
+pub mod webhook;
 pub mod worker;

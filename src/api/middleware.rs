@@ -80,12 +80,13 @@ pub struct Limits {
 }
 
 /// Routes that wait for a provider, or for a file over a slow line.
-const OUTBOUND: [&str; 6] = [
+const OUTBOUND: [&str; 7] = [
     "/tools/execute",
     "/auth/callback",
     "/connected_accounts",
     "/link",
     "/tool_router/session",
+    "/trigger_instances",
     FILES,
 ];
 

@@ -12,6 +12,7 @@
 mod bell;
 mod flight;
 mod listen;
+mod trigger;
 mod watch;
 
 use std::sync::Arc;
@@ -24,18 +25,20 @@ use sqlx::PgPool;
 use crate::db;
 use crate::db::notify::Changed;
 use crate::domain::connection::{Account, AuthConfig, Principal, Project};
-use crate::domain::id::{AccountId, AuthConfigId, ProjectId, SessionId};
+use crate::domain::id::{AccountId, AuthConfigId, ProjectId, SessionId, SubscriptionId};
 use crate::domain::mcp_server::{McpServer, McpServerId};
 use crate::domain::mcp_token::McpToken;
 use crate::domain::project::ProjectConfig;
 use crate::domain::session::Session;
 use crate::domain::time::now;
+use crate::domain::webhook::Subscription;
 use crate::error::Result;
 use crate::vault::{Vault, hash_token};
 
 pub use bell::Bell;
 pub use flight::{Flight, Flights};
 pub use listen::listen;
+pub use trigger::{Endpoint, Instance};
 pub use watch::{Topic, Watch, Watches};
 
 /// Longest time that an entry is believed without a look at the database.
@@ -90,6 +93,8 @@ pub struct Cache {
     projects: Lru<ProjectId, Entry<Project>>,
     mcp_servers: Lru<McpServerId, Entry<McpServer>>,
     mcp_tokens: Lru<(ProjectId, [u8; 32]), Entry<McpToken>>,
+    triggers: trigger::Triggers,
+    subscriptions: Lru<(ProjectId, SubscriptionId), Entry<Subscription>>,
     /// Refreshes in progress on this replica.
     pub flights: Flights,
     /// Who wants to hear of changes.
@@ -121,6 +126,8 @@ impl Cache {
             projects: Lru::new(10_000),
             mcp_servers: Lru::new(10_000),
             mcp_tokens: Lru::new(10_000),
+            triggers: trigger::Triggers::new(),
+            subscriptions: Lru::new(10_000),
             flights: Flights::default(),
             watches: Arc::default(),
         }
@@ -397,6 +404,29 @@ impl Cache {
         Ok(token)
     }
 
+    /// A webhook subscription; none when there is none.
+    ///
+    /// # Errors
+    /// As [`Cache::auth_config`].
+    pub async fn subscription(
+        &self,
+        project: &ProjectId,
+        id: &SubscriptionId,
+    ) -> Result<Option<Arc<Subscription>>> {
+        let key = (project.clone(), id.clone());
+        if let Some(known) = Self::fresh(self.subscriptions.get(&key), MAX_AGE) {
+            return Ok(known);
+        }
+        let began = self.generation();
+        let row = db::webhook_subscription::get(&self.db, project, id).await?;
+        let subscription = match row {
+            Some(row) => Some(Arc::new(self.vault.open_webhook_subscription(row).await?)),
+            None => None,
+        };
+        self.store(&self.subscriptions, key, subscription.clone(), began);
+        Ok(subscription)
+    }
+
     /// Drops what a change made stale, on this replica.
     pub fn invalidate(&self, what: &Changed) {
         if let Changed::McpCancelled { project, call } = what {
@@ -406,7 +436,7 @@ impl Cache {
         self.drop_stale(what);
         // Afterwards, so that whoever looks again sees what is new.
         match what {
-            Changed::Account { project, user, .. } => {
+            Changed::Account { project, user, tokens_only: false, .. } => {
                 self.watches.tell(&Topic::Accounts(project.clone(), user.clone()));
             }
             Changed::Session { project, id } => {
@@ -435,9 +465,8 @@ impl Cache {
                 // Which accounts can be used depends on the config being enabled.
                 self.usable.clear();
             }
-            Changed::Account { project, id, user } => {
-                self.accounts.remove(&(project.clone(), id.clone()));
-                self.usable.retain(|(p, u, _), _| p != project || u != user);
+            Changed::Account { project, id, user, .. } => {
+                self.forget_account(project, id, user);
                 self.bell.ring(project, user);
             }
             Changed::Session { project, id } => {
@@ -451,9 +480,24 @@ impl Cache {
             Changed::McpTokens { project } => {
                 self.mcp_tokens.retain(|(owner, _), _| owner != project);
             }
+            Changed::Trigger { project, id, toolkit } => {
+                self.triggers.drop_instance(project, id, toolkit);
+            }
+            Changed::Endpoint { project, id } => self.triggers.drop_endpoint(project, id),
+            Changed::Subscription { project, id } => {
+                self.subscriptions.remove(&(project.clone(), id.clone()));
+            }
             Changed::DataKeys { .. } | Changed::ServerKeys => self.vault.forget(what),
             Changed::McpCancelled { .. } => {}
         }
+    }
+
+    /// Drops what is remembered of a user's account, for those who read in the database that there
+    /// is something newer before the notification of it came.
+    pub fn forget_account(&self, project: &ProjectId, id: &AccountId, user: &str) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.accounts.remove(&(project.clone(), id.clone()));
+        self.usable.retain(|(p, u, _), _| p != project || u != user);
     }
 
     /// Drops everything.
@@ -468,6 +512,8 @@ impl Cache {
         self.projects.clear();
         self.mcp_servers.clear();
         self.mcp_tokens.clear();
+        self.triggers.clear();
+        self.subscriptions.clear();
         self.vault.forget_all();
     }
 }

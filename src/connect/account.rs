@@ -44,6 +44,7 @@ pub fn changed(account: &Account) -> Changed {
         project: account.project_id.clone(),
         id: account.id.clone(),
         user: account.user_id.clone(),
+        tokens_only: false,
     }
 }
 

@@ -284,7 +284,12 @@ pub async fn delete(
     let mut gone = Vec::new();
     for (account, user) in db::account::delete_by_config(&mut *tx, project, id, !revokes).await? {
         db::connect_token::consume_all(&mut *tx, project, &account).await?;
-        gone.push(Changed::Account { project: project.clone(), id: account, user });
+        gone.push(Changed::Account {
+            project: project.clone(),
+            id: account,
+            user,
+            tokens_only: false,
+        });
     }
     for what in gone.iter().chain([&changed(&config)]) {
         app.changed(&mut *tx, what).await?;

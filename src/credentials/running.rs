@@ -21,7 +21,7 @@ pub struct Running {
 }
 
 /// A part of it; gives its place back when it ends, however it does.
-pub(super) struct Place {
+pub struct Place {
     toolkit: String,
     toolkits: Arc<Mutex<HashMap<String, usize>>>,
     _slot: OwnedSemaphorePermit,
@@ -51,7 +51,7 @@ impl Running {
     }
 
     /// Toolkits that have as many as they may, and how many more the fullest other one may have.
-    pub(super) fn busy(&self) -> (Vec<String>, usize) {
+    pub fn busy(&self) -> (Vec<String>, usize) {
         let toolkits = self.toolkits.lock().unwrap_or_else(PoisonError::into_inner);
         let (busy, free): (Vec<_>, Vec<_>) =
             toolkits.iter().partition(|(_, count)| **count >= self.per_toolkit);
@@ -59,14 +59,14 @@ impl Running {
         (busy.into_iter().map(|(name, _)| name.clone()).collect(), self.per_toolkit - fullest)
     }
 
-    pub(super) fn place(&self, toolkit: &str, slot: OwnedSemaphorePermit) -> Place {
+    pub fn place(&self, toolkit: &str, slot: OwnedSemaphorePermit) -> Place {
         let mut toolkits = self.toolkits.lock().unwrap_or_else(PoisonError::into_inner);
         *toolkits.entry(toolkit.to_owned()).or_default() += 1;
         Place { toolkit: toolkit.to_owned(), toolkits: self.toolkits.clone(), _slot: slot }
     }
 
     /// Room for a batch; empty when there is none.
-    pub(super) fn slots(&self, room: usize) -> Vec<OwnedSemaphorePermit> {
+    pub fn slots(&self, room: usize) -> Vec<OwnedSemaphorePermit> {
         let mut slots = Vec::new();
         while slots.len() < BATCH.min(room) {
             let Ok(slot) = self.slots.clone().try_acquire_owned() else { break };

@@ -31,6 +31,10 @@ pub mod session_account;
 pub mod session_config;
 pub mod session_file;
 pub mod session_memory;
+pub mod trigger_instance;
+pub mod trigger_poll;
+pub mod webhook_endpoint;
+pub mod webhook_subscription;
 
 use std::time::Duration;
 

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use sqlx::PgExecutor;
 
-use crate::domain::id::{AccountId, AuthConfigId, ProjectId, SessionId};
+use crate::domain::id::{
+    AccountId, AuthConfigId, EndpointId, ProjectId, SessionId, SubscriptionId, TriggerId,
+};
 
 /// Channel of the cache invalidations.
 pub const CHANNEL: &str = "patchbay_changed";
@@ -29,6 +31,10 @@ pub enum Changed {
         id: AccountId,
         /// The user whose default account may have changed with it.
         user: String,
+        /// Its tokens were renewed and nothing else: what is remembered of it is stale, but what
+        /// can be done with it is as before.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        tokens_only: bool,
     },
     /// A session of an agent.
     Session {
@@ -54,6 +60,29 @@ pub enum Changed {
     McpTokens {
         /// Its project.
         project: ProjectId,
+    },
+    /// A trigger instance.
+    Trigger {
+        /// Its project.
+        project: ProjectId,
+        /// Its id.
+        id: TriggerId,
+        /// Its toolkit, whose other instances may share a URL with it.
+        toolkit: String,
+    },
+    /// The URL of a provider's app.
+    Endpoint {
+        /// Its project.
+        project: ProjectId,
+        /// Its id.
+        id: EndpointId,
+    },
+    /// A webhook subscription.
+    Subscription {
+        /// Its project.
+        project: ProjectId,
+        /// Its id.
+        id: SubscriptionId,
     },
     /// A project's data keys.
     DataKeys {

@@ -97,6 +97,36 @@ pub async fn get(
         .await
 }
 
+/// The user's newest session that is not deleted.
+pub async fn newest(
+    db: impl PgExecutor<'_>,
+    project: &ProjectId,
+    user_id: &str,
+) -> sqlx::Result<Option<SessionRow>> {
+    sqlx::query_as(
+        "select * from session where project_id = $1 and user_id = $2 and deleted_at is null
+         order by created_at desc, id limit 1",
+    )
+    .bind(project)
+    .bind(user_id)
+    .fetch_optional(db)
+    .await
+}
+
+/// Keeps others that ask the same from making a user's first session, until the transaction ends.
+pub async fn lock_user(
+    db: impl PgExecutor<'_>,
+    project: &ProjectId,
+    user_id: &str,
+) -> sqlx::Result<()> {
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('session ' || $1 || ' ' || $2, 0))")
+        .bind(project)
+        .bind(user_id)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 /// Puts another configuration in the place of version `read`; none when it is not that version
 /// any more, or the session is gone.
 pub async fn update_config(

@@ -15,3 +15,5 @@ pub mod session;
 pub mod sharing;
 pub mod status;
 pub mod time;
+pub mod trigger;
+pub mod webhook;

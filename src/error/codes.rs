@@ -152,8 +152,28 @@ codes! {
     SESSION_FILES_FULL = 2008 "ToolRouter_FilesFull" PAYLOAD_TOO_LARGE Some(false);
     /// Unknown MCP server, or a deleted one.
     MCP_SERVER_NOT_FOUND = 2100 "Mcp_ServerNotFound" NOT_FOUND None;
+    /// Unknown webhook subscription, or a deleted one.
+    WEBHOOK_SUBSCRIPTION_NOT_FOUND = 2400 "Webhook_SubscriptionNotFound" NOT_FOUND None;
+    /// The project has a webhook subscription, and may have one.
+    WEBHOOK_SUBSCRIPTION_EXISTS = 2401 "Webhook_SubscriptionExists" CONFLICT Some(false);
     /// Unknown trigger type.
     TRIGGER_TYPE_NOT_FOUND = 2200 "TriggerType_NotFound" NOT_FOUND None;
+    /// Unknown trigger instance.
+    TRIGGER_NOT_FOUND = 2201 "TriggerInstance_NotFound" NOT_FOUND None;
+    /// A trigger instance that was deleted.
+    TRIGGER_DELETED = 2202 "TriggerInstance_Deleted" GONE None;
+    /// The provider did not take, or give up, the webhook of a trigger instance.
+    TRIGGER_REGISTRATION_FAILED = 2203 "TriggerInstance_RegistrationFailed" UNPROCESSABLE_ENTITY Some(false);
+    /// The provider could not be asked to take the webhook of a trigger instance.
+    TRIGGER_PROVIDER_UNAVAILABLE = 2204 "TriggerInstance_ProviderUnavailable" SERVICE_UNAVAILABLE Some(true);
+    /// Somebody else is registering or removing the webhook of a trigger instance.
+    TRIGGER_BUSY = 2205 "TriggerInstance_Busy" CONFLICT Some(true);
+    /// The provider cannot reach this server under its public URL.
+    PUBLIC_URL_UNREACHABLE = 2206 "TriggerInstance_PublicUrlUnreachable" UNPROCESSABLE_ENTITY Some(false);
+    /// Unknown webhook endpoint.
+    WEBHOOK_ENDPOINT_NOT_FOUND = 2207 "WebhookEndpoint_NotFound" NOT_FOUND None;
+    /// A call to a webhook endpoint or a trigger's URL that is not the provider's.
+    HOOK_CALL_REFUSED = 2208 "Hook_CallRefused" UNAUTHORIZED Some(false);
     /// Unknown execution log.
     LOG_NOT_FOUND = 1900 "Log_NotFound" NOT_FOUND None;
     /// The tool ran, but its log row is not committed (only where answers wait for that).

@@ -9,6 +9,7 @@
 //! | `tools` | what a session lists |
 //! | `toolkits` | the toolkits of a session, and with which account each is used |
 //! | `account` | with which account a tool is executed |
+//! | `outside` | meta tools that are executed for a user, without a session |
 //! | `execute` | the one door to tools: meta tools and those of the catalogue |
 //! | `files` | files that a caller keeps with a session |
 //! | `link` | connecting accounts |
@@ -27,6 +28,7 @@ pub mod link;
 pub mod memory;
 pub mod meta;
 pub mod named;
+pub mod outside;
 pub mod preview;
 pub mod prompt;
 pub mod proxy;
@@ -66,10 +68,7 @@ pub async fn create(
     config: SessionConfig,
     custom_tools: Option<Value>,
 ) -> Result<Session> {
-    if user_id.trim().is_empty() || user_id.len() > MAX_USER_ID || user_id.contains('\0') {
-        let problem = format!("user_id: must be 1 to {MAX_USER_ID} characters");
-        return Err(Error::invalid("Invalid user_id", vec![problem]));
-    }
+    check_user(user_id)?;
     let config = config::checked(app, project, user_id, config, &SessionConfig::default()).await?;
     let id = SessionId::generate();
     let mut tx = app.db.begin().await?;
@@ -78,6 +77,14 @@ pub async fn create(
             .await?;
     tx.commit().await?;
     Ok(session_of(row))
+}
+
+fn check_user(user_id: &str) -> Result<()> {
+    if user_id.trim().is_empty() || user_id.len() > MAX_USER_ID || user_id.contains('\0') {
+        let problem = format!("user_id: must be 1 to {MAX_USER_ID} characters");
+        return Err(Error::invalid("Invalid user_id", vec![problem]));
+    }
+    Ok(())
 }
 
 /// A session of the project.

@@ -9,7 +9,6 @@ use crate::db::auth_config::AuthConfigRow;
 use crate::domain::connection::{Account, AuthConfig, SecretMap};
 use crate::domain::id::{AccountId, AuthConfigId, ProjectId, RevocationId};
 use crate::domain::identity::Identity;
-use crate::domain::secret::SecretString;
 use crate::domain::sharing::Sharing;
 use crate::error::Result;
 
@@ -273,18 +272,5 @@ impl Vault {
     /// As [`Vault::seal`].
     pub async fn seal_webhook_secret(&self, project: &ProjectId, secret: &str) -> Result<Vec<u8>> {
         self.seal(webhook_context(project), secret.as_bytes()).await
-    }
-
-    /// Opens the secret that signs a project's webhooks.
-    ///
-    /// # Errors
-    /// As [`Vault::open`].
-    pub async fn open_webhook_secret(
-        &self,
-        project: &ProjectId,
-        sealed: &[u8],
-    ) -> Result<SecretString> {
-        let plain = self.open(webhook_context(project), sealed).await?;
-        Ok(String::from_utf8_lossy(&plain).into_owned().into())
     }
 }

@@ -3,9 +3,11 @@
 use serde_json::{Map, Value};
 
 use super::{Context, Vault};
+use crate::db::webhook_subscription::SubscriptionRow;
 use crate::domain::id::{EndpointId, ProjectId, SubscriptionId, TriggerId};
 use crate::domain::secret::{ExposeSecret, SecretString};
-use crate::error::Result;
+use crate::domain::webhook::{Subscription, Version};
+use crate::error::{Error, Result};
 
 fn trigger<'a>(project: &'a ProjectId, id: &'a TriggerId) -> Context<'a> {
     Context { column: "trigger_instance.secrets", project: project.as_str(), row: id.as_str() }
@@ -97,5 +99,21 @@ impl Vault {
     ) -> Result<SecretString> {
         let plain = self.open(subscription(project, id), sealed).await?;
         Ok(String::from_utf8_lossy(&plain).into_owned().into())
+    }
+
+    /// Opens a webhook subscription.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub async fn open_webhook_subscription(&self, row: SubscriptionRow) -> Result<Subscription> {
+        let secret = self.open_subscription(&row.project_id, &row.id, &row.secret).await?;
+        Ok(Subscription {
+            url: row.webhook_url.parse().map_err(|_| Error::internal("a stored URL is none"))?,
+            version: Version::parse(&row.version).unwrap_or_default(),
+            is_enabled: row.disabled_at.is_none(),
+            project_id: row.project_id,
+            id: row.id,
+            secret,
+        })
     }
 }

@@ -1,6 +1,8 @@
 //! Background tasks: what has to happen without anybody asking.
 
+pub mod hooks;
 mod keys;
+pub mod poll;
 pub mod refresh;
 pub mod revoke;
 
@@ -26,6 +28,8 @@ pub fn start(app: &AppState) {
     run(app, EXPIRE_EVERY, "end attempts to connect", |app| async move { expire(&app).await });
     refresh::start(app);
     revoke::start(app);
+    hooks::start(app);
+    poll::start(app);
     run(app, FORGET_EVERY, "forget what ended", |app| async move { forget(&app).await });
     run(
         app,
@@ -69,7 +73,7 @@ pub async fn expire(app: &AppState) -> Result<()> {
         let ended = db::account::expire_attempts(&mut *tx, &reason, BATCH).await?;
         let changes: Vec<Changed> = ended
             .into_iter()
-            .map(|(project, id, user)| Changed::Account { project, id, user })
+            .map(|(project, id, user)| Changed::Account { project, id, user, tokens_only: false })
             .collect();
         for what in &changes {
             app.changed(&mut *tx, what).await?;
@@ -90,6 +94,7 @@ async fn forget(app: &AppState) -> Result<()> {
     db::mcp_oauth::delete_ended(&mut *app.db.acquire().await?).await?;
     db::key_rotation::forget_holders(&app.db).await?;
     db::revocation::delete_ended(&app.db).await?;
+    db::trigger_instance::delete_ended(&app.db).await?;
     db::event::delete_older(&app.db, app.config.event_ttl).await?;
     Ok(())
 }

@@ -27,5 +27,7 @@ mod session;
 mod storage;
 #[allow(dead_code)] // a shared toolbox: not every helper has a user at all times
 mod support;
+mod trigger;
 mod vault;
+mod webhook;
 mod worker;

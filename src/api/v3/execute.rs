@@ -27,6 +27,8 @@ use crate::execute::{
     ProxyRequest,
 };
 use crate::net::NetError;
+use crate::session;
+use crate::session::meta::Meta;
 
 /// Routes.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -81,7 +83,8 @@ pub(super) async fn to_the_end<T: Send + 'static>(
     app.tasks.spawn(work).await.unwrap_or_else(|error| Err(Error::internal(error)))
 }
 
-/// Execute a tool. What the provider answers is a 200 with `successful`.
+/// Execute a tool. What the provider answers is a 200 with `successful`. A meta tool is executed
+/// in the session that its arguments name, else in the user's newest.
 #[utoipa::path(post, path = "/tools/execute/{tool_slug}", tag = "tools",
     operation_id = "executeTool", request_body = ExecuteBody,
     params(("tool_slug" = String, Path, description = "Tool slug or alias")),
@@ -92,6 +95,9 @@ async fn run(
     Path(tool_slug): Path<String>,
     OptionalJson(body): OptionalJson<ExecuteBody>,
 ) -> Result<Json<ExecuteAnswer>> {
+    if let Some(meta) = Meta::of(&tool_slug) {
+        return run_meta(app, key, meta, body).await;
+    }
     let text = body.text.filter(|t| !t.trim().is_empty());
     let arguments = match (body.arguments, text) {
         (Some(_), Some(_)) => {
@@ -122,6 +128,42 @@ async fn run(
     };
     let worker = app.clone();
     let work = async move { execute::execute(&worker, &key.project, request).await };
+    let ExecuteOutcome { data, error, successful, log_id } = to_the_end(&app, work).await?;
+    Ok(Json(ExecuteAnswer { data, error, successful, log_id }))
+}
+
+/// Executes a meta tool in the session that the call belongs to.
+async fn run_meta(
+    app: AppState,
+    key: ProjectKey,
+    meta: Meta,
+    body: ExecuteBody,
+) -> Result<Json<ExecuteAnswer>> {
+    let account = body.connected_account_id.is_some_and(|id| !id.is_empty());
+    let given = [
+        ("text", body.text.is_some_and(|text| !text.trim().is_empty())),
+        ("connected_account_id", account),
+        ("custom_auth_params", body.custom_auth_params.is_some()),
+        ("custom_connection_data", body.custom_connection_data.is_some()),
+    ];
+    let mut problems: Vec<String> = given
+        .iter()
+        .filter(|(_, given)| *given)
+        .map(|(name, _)| format!("{name}: not with {}, which works within a session", meta.slug()))
+        .collect();
+    let user = body.user_id.or(body.entity_id).filter(|id| !id.is_empty());
+    if user.is_none() {
+        problems.push("user_id: needed, to find the session that the call belongs to".to_owned());
+    }
+    let Some(user) = user.filter(|_| problems.is_empty()) else {
+        return Err(Error::invalid(format!("{} cannot be executed so", meta.slug()), problems)
+            .fix("Send user_id and arguments, or execute it within a session"));
+    };
+    let arguments = body.arguments.unwrap_or_default();
+    let worker = app.clone();
+    let work = async move {
+        session::outside::execute(&worker, &key.project, &user, meta, arguments).await
+    };
     let ExecuteOutcome { data, error, successful, log_id } = to_the_end(&app, work).await?;
     Ok(Json(ExecuteAnswer { data, error, successful, log_id }))
 }

@@ -16,7 +16,9 @@ mod tool_view;
 mod toolkit_detail;
 mod toolkits;
 mod tools;
+mod trigger_instances;
 mod triggers_types;
+mod webhook_subscriptions;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -39,5 +41,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(logs::router())
         .merge(logs_internal::router())
         .merge(mcp::router())
+        .merge(trigger_instances::router())
+        .merge(webhook_subscriptions::router())
         .merge(triggers_types::router())
 }

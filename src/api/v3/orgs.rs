@@ -17,13 +17,15 @@ use crate::db;
 use crate::db::api_key::ApiKeyRow;
 use crate::db::notify::Changed;
 use crate::db::project::ProjectRow;
+use crate::db::webhook_subscription::SubscriptionRow;
 use crate::domain::id::{ApiKeyId, OrgId, ProjectId, random_text};
 use crate::domain::page::Page;
 use crate::domain::project::{LogVisibility, OnAmbiguous, ProjectConfig};
-use crate::domain::secret::ExposeSecret;
 use crate::domain::time::{iso, now};
+use crate::domain::webhook::TRIGGER_MESSAGE;
 use crate::error::{Error, Result, codes};
 use crate::vault::hash_token;
+use crate::webhook::subscription::masked;
 
 /// Routes.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -165,11 +167,11 @@ pub(super) struct ProjectInfo {
     created_at: String,
     /// When it last changed.
     updated_at: String,
-    /// Where webhooks go.
+    /// Where events of triggers go: the URL of the webhook subscription, if it has them.
     webhook_url: Option<String>,
-    /// Where event webhooks go.
+    /// Where other events go, likewise.
     event_webhook_url: Option<String>,
-    /// Secret that signs webhooks.
+    /// First characters of the secret that signs them; null without a webhook subscription.
     webhook_secret: Option<String>,
     /// Whether triggers are on.
     triggers_enabled: bool,
@@ -177,8 +179,8 @@ pub(super) struct ProjectInfo {
     last_subscribed_at: Option<String>,
     /// Deprecated: see `webhook_version`.
     is_new_webhook: bool,
-    /// Format of webhooks.
-    webhook_version: &'static str,
+    /// Format of webhooks: `V1`, `V2` or `V3`.
+    webhook_version: String,
     /// Always false: a deleted project is not shown.
     deleted: bool,
 }
@@ -250,7 +252,16 @@ struct ListQuery {
 
 /// Opens a project row for an answer.
 pub(super) async fn project_info(app: &App, row: &ProjectRow) -> Result<ProjectInfo> {
-    let secret = app.vault.open_webhook_secret(&row.id, &row.webhook_secret).await?;
+    let subscription = db::webhook_subscription::list(&app.db, &row.id).await?.into_iter().next();
+    let url_for = |is_wanted: fn(&str) -> bool| {
+        let has = |s: &&SubscriptionRow| s.enabled_events.iter().any(|event| is_wanted(event));
+        subscription.as_ref().filter(has).map(|s| s.webhook_url.clone())
+    };
+    let webhook_secret = match &subscription {
+        Some(subscription) => Some(masked(app, subscription).await?),
+        None => None,
+    };
+    let version = subscription.as_ref().map_or("V3", |s| s.version.as_str());
     Ok(ProjectInfo {
         id: row.id.to_string(),
         org_id: row.org_id.to_string(),
@@ -258,13 +269,13 @@ pub(super) async fn project_info(app: &App, row: &ProjectRow) -> Result<ProjectI
         email: String::new(),
         created_at: iso(row.created_at),
         updated_at: iso(row.updated_at),
-        webhook_url: None,
-        event_webhook_url: None,
-        webhook_secret: Some(secret.expose_secret().to_owned()),
+        webhook_url: url_for(|event| event == TRIGGER_MESSAGE),
+        event_webhook_url: url_for(|event| event != TRIGGER_MESSAGE),
+        webhook_secret,
         triggers_enabled: true,
         last_subscribed_at: None,
-        is_new_webhook: true,
-        webhook_version: "V3",
+        is_new_webhook: version != "V1",
+        webhook_version: version.to_owned(),
         deleted: false,
     })
 }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::toolkits::no_auth;
 use crate::catalog::{Tool, Toolkit};
 use crate::session::TOOLKIT;
-use crate::session::meta::Spec;
+use crate::session::meta::{Meta, Spec};
 use crate::session::tools::Listed;
 
 /// A tool of the catalogue under the name it was asked by.
@@ -191,14 +191,19 @@ pub(super) fn session_tool<'a>(tool: &Listed<'a>) -> SessionTool<'a> {
             let found = Found { toolkit, tool, slug: &tool.def.slug, version };
             SessionTool::App(Box::new(found.item()))
         }
-        Listed::Meta(meta) => SessionTool::Meta(meta_tool(meta.spec())),
+        Listed::Meta(meta) => meta_tool(*meta, meta.slug()),
     }
 }
 
-fn meta_tool(spec: &Spec) -> Value {
+/// A meta tool under the name it was asked by.
+pub(super) fn meta_tool(meta: Meta, slug: &str) -> SessionTool<'static> {
+    SessionTool::Meta(shown(meta.spec(), slug))
+}
+
+fn shown(spec: &Spec, slug: &str) -> Value {
     let toolkit = json!({"slug": TOOLKIT, "name": "Composio", "logo": ""});
     json!({
-        "slug": spec.slug,
+        "slug": slug,
         "name": spec.name,
         "description": spec.description,
         "human_description": spec.description,

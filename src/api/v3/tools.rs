@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::tool_view::{Found, ToolItem};
+use super::tool_view::{Found, SessionTool, ToolItem, meta_tool};
 use crate::api::auth::ProjectKey;
 use crate::api::errors::CommonErrors;
 use crate::api::extract::query::Versions;
@@ -19,6 +19,7 @@ use crate::domain::connection::{AuthConfig, Project};
 use crate::domain::id::AuthConfigId;
 use crate::domain::page::{Page, PageRequest};
 use crate::error::{Error, Result, codes};
+use crate::session::meta::Meta;
 
 /// The part of the best score below which a tool is not what was looked for.
 const FAR: f32 = 0.3;
@@ -76,15 +77,18 @@ struct ListQuery {
 }
 
 /// The named tools, in the order asked for, each under the name it was asked by.
-fn named<'a>(app: &'a App, query: &'a ListQuery) -> Result<Vec<Found<'a>>> {
-    let mut found: Vec<Found<'a>> = Vec::new();
+fn named<'a>(app: &'a App, query: &'a ListQuery) -> Result<Vec<SessionTool<'a>>> {
+    let (mut known, mut found) = (BTreeSet::new(), Vec::new());
     for slug in &query.tool_slugs {
-        if found.iter().any(|known| known.slug == slug) {
+        if !known.insert(slug) {
             continue;
         }
-        if let Some((toolkit, tool)) = app.catalog.tool(slug) {
+        if let Some(meta) = Meta::of(slug) {
+            found.push(meta_tool(meta, slug));
+        } else if let Some((toolkit, tool)) = app.catalog.tool(slug) {
             let version = toolkit.version(query.toolkit_versions.of(&toolkit.file.slug))?;
-            found.push(Found { toolkit, tool, slug, version });
+            let item = Found { toolkit, tool, slug, version }.item();
+            found.push(SessionTool::App(Box::new(item)));
         }
     }
     Ok(found)
@@ -178,27 +182,26 @@ async fn list(
 ) -> Result<Response> {
     let default = i64::try_from(query.tool_slugs.len()).unwrap_or(0).max(20);
     let request = page(query.limit, query.cursor.as_deref(), default)?;
-    let found = if query.tool_slugs.is_empty() {
-        let configs = match query.auth_config_ids.as_slice() {
-            [] => None,
-            ids => Some(auth_configs(&app, &key.project, ids).await?),
-        };
-        filtered(&app, &query, configs.as_deref())?
-    } else {
-        named(&app, &query)?
+    if !query.tool_slugs.is_empty() {
+        return Ok(Json(cut(named(&app, &query)?, request, |tool| tool)).into_response());
+    }
+    let configs = match query.auth_config_ids.as_slice() {
+        [] => None,
+        ids => Some(auth_configs(&app, &key.project, ids).await?),
     };
+    let found = filtered(&app, &query, configs.as_deref())?;
     let found = match query.query.as_ref().or(query.search.as_ref()) {
-        Some(search) if query.tool_slugs.is_empty() => searched(&app, search, found),
+        Some(search) => searched(&app, search, found),
         _ => found,
     };
-    Ok(Json(cut(&found, request)).into_response())
+    Ok(Json(cut(found, request, |found| found.item())).into_response())
 }
 
-fn cut<'a>(found: &[Found<'a>], request: PageRequest) -> Page<ToolItem<'a>> {
+fn cut<T, I>(found: Vec<T>, request: PageRequest, item: impl Fn(T) -> I) -> Page<I> {
     let total = i64::try_from(found.len()).unwrap_or(i64::MAX);
     let skip = usize::try_from(request.offset()).unwrap_or(usize::MAX);
     let take = usize::try_from(request.limit).unwrap_or(0);
-    let items = found.iter().skip(skip).take(take).map(Found::item).collect();
+    let items = found.into_iter().skip(skip).take(take).map(item).collect();
     Page::new(items, total, request)
 }
 
@@ -242,6 +245,9 @@ async fn get(
     Path(slug): Path<String>,
     Query(query): Query<GetQuery>,
 ) -> Result<Response> {
+    if let Some(meta) = Meta::of(&slug) {
+        return Ok(Json(meta_tool(meta, &slug)).into_response());
+    }
     let (toolkit, tool) = app.catalog.tool(&slug).ok_or_else(|| unknown(&slug))?;
     let by_toolkit = query.toolkit_versions.of(&toolkit.file.slug);
     let version = toolkit.version(query.version.as_deref().or(by_toolkit))?;

@@ -304,6 +304,7 @@ impl Job {
             project: account.project_id.clone(),
             id: account.id.clone(),
             user: account.user_id.clone(),
+            tokens_only: account.status == self.account.status,
         };
         let row = self.vault.seal_account(account).await?;
         let mut tx = self.db.begin().await?;

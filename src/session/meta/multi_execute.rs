@@ -47,6 +47,11 @@ pub(super) fn spec() -> &'static Spec {
                                 "description": "Arguments as the tool's input schema says.",
                                 "additionalProperties": true,
                             },
+                            "arguments_json": {
+                                "type": "string",
+                                "description": "Only when `arguments` cannot hold them: the arguments \
+                                    as the text of a JSON object, with `arguments` empty.",
+                            },
                             "account": {
                                 "type": "string",
                                 "description": "Id or alias of the connected account. Only needed \
@@ -127,8 +132,21 @@ struct Item {
     tool_slug: String,
     #[serde(default)]
     arguments: Value,
+    /// For models that are held to a schema in which a framework closed `arguments`.
+    #[serde(default)]
+    arguments_json: Option<String>,
     #[serde(default, alias = "connected_account_id")]
     account: Option<String>,
+}
+
+impl Item {
+    fn arguments(&mut self) -> Result<Map<String, Value>> {
+        let given = arguments_of(self.arguments.take())?;
+        match self.arguments_json.take() {
+            Some(text) if given.is_empty() => arguments_of(Value::String(text)),
+            _ => Ok(given),
+        }
+    }
 }
 
 /// What became of one tool.
@@ -240,7 +258,7 @@ async fn one(context: &Context<'_>, item: Value) -> Done {
     };
     // On the heap: twenty of them would make the caller's future a large one.
     let work = Box::pin(async {
-        let item: Item = serde_json::from_value(item).map_err(|error| {
+        let mut item: Item = serde_json::from_value(item).map_err(|error| {
             Error::invalid("The tool is not one of `tools`", vec![error.to_string()])
                 .fix("Give tool_slug and arguments")
         })?;
@@ -249,9 +267,10 @@ async fn one(context: &Context<'_>, item: Value) -> Done {
             return Err(Error::new(codes::SESSION_TOOL_NOT_ALLOWED, problem)
                 .fix("Call it as a tool of its own"));
         }
+        let arguments = item.arguments()?;
         let call = Call {
             slug: item.tool_slug,
-            arguments: arguments_of(item.arguments)?,
+            arguments,
             account: item.account.filter(|account| !account.is_empty()),
             ..Call::default()
         };

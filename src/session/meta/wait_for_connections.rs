@@ -187,9 +187,18 @@ async fn one(context: &Context<'_>, slug: &str) -> Result<(State, Value)> {
         let reason = "The toolkit needs no connection.";
         return Ok((State::Active, json!({"status": "active", "reason": reason})));
     }
-    let used = current(app, project, session, toolkit).await?;
+    // The list first, and from the database: an account that becomes active between the two looks is
+    // then one that is used, and not one that is active and cannot be used.
     let accounts = accounts(context, toolkit).await?;
-    let used = used.filter(|used| works(used));
+    let look = async || current(app, project, session, toolkit).await;
+    let mut used = look().await?.filter(|used| works(used));
+    if let Some(newest) = accounts.first().filter(|newest| works(newest))
+        && used.as_ref().is_none_or(|used| used.id != newest.id)
+    {
+        // Perhaps this server has not heard yet that the person is done.
+        app.cache.forget_account(&project.id, &newest.id, &session.user_id);
+        used = look().await?.filter(|used| works(used));
+    }
     // What was begun last is what is waited for, when it is to replace an account that works; but
     // a link that was left for another one holds nobody up.
     if let Some(newest) = accounts.first()

@@ -103,7 +103,7 @@ describe('an agent searches, connects, executes and answers', { concurrency: 2 }
       const log = join(LOGS, `${one.agent}-${one.mode}.log`.replaceAll(/[ /,]+/g, '-'));
       const { code, all, result } = await agent(one.agent, log, model.proxy(run), {
         BASE_URL, MODEL_URL, PROMPT, API_KEY: key, MODEL_KEY: model.KEY, AGENT_USER: user, CALLBACK: `${APP}/chat?thread=7`,
-        API: one.api, ...(one.stream && { STREAM: '1' }), ...(one.wait && { WAIT: '1' }), ...(one.strict && { STRICT: '1' }), ...(one.mcp && { MCP: '1' }),
+        API: one.api, ...(one.stream && { STREAM: '1' }), ...(one.wait && { WAIT: '1' }), ...(one.strict && { STRICT: '1' }), ...(one.mcp && { MCP: '1' }), ...(one.user && { FOR_USER: '1' }),
       });
       writeFileSync(`${log}.json`, JSON.stringify({ run: { ...run, play: undefined }, result, code }, null, 2));
       const story = () => `${run.said.join(' > ')}; others: ${run.others}; see ${log}\n${all.slice(-3000)}`;

@@ -1,8 +1,10 @@
 // What is run: a package of tests/agents/python or tests/agents/ts, how it reaches the model
-// (`api`), and in which mode. `stream`, `strict`, `wait` and `mcp` are told to the agent in its environment.
+// (`api`), and in which mode. `stream`, `strict`, `wait`, `mcp` and `user` (tool calls are handled for the user,
+// not for the session) are told to the agent in its environment.
 // `closes`: the framework closes open objects of the tools' schemas, but sends what stands in them.
 export const cases = [
   { agent: 'python/openai', mode: 'chat', api: 'chat' },
+  { agent: 'python/openai', mode: 'chat for a user', api: 'chat', user: true },
   { agent: 'python/openai', mode: 'responses', api: 'responses' },
   { agent: 'python/openai', mode: 'responses strict', api: 'responses', strict: true },
   { agent: 'python/openai-agents', mode: 'run', api: 'responses' },
@@ -10,10 +12,11 @@ export const cases = [
   { agent: 'python/openai-agents', mode: 'strict chat', api: 'chat', strict: true },
   { agent: 'python/anthropic', mode: 'messages', api: 'messages' },
   { agent: 'python/anthropic', mode: 'streamed', api: 'messages', stream: true },
+  { agent: 'python/anthropic', mode: 'messages for a user', api: 'messages', user: true },
   { agent: 'python/langchain', mode: 'agent', api: 'chat' },
   { agent: 'python/langgraph', mode: 'graph', api: 'chat' },
   { agent: 'python/langgraph', mode: 'streamed', api: 'chat', stream: true },
-  { agent: 'python/crewai', mode: 'crew', api: 'chat', closes: true },
+  { agent: 'python/crewai', mode: 'crew', api: 'chat' },
   { agent: 'python/llamaindex', mode: 'function agent', api: 'chat', stream: true },
   { agent: 'python/autogen', mode: 'two agents', api: 'chat' },
   { agent: 'python/google', mode: 'declarations', api: 'gemini' },
@@ -21,10 +24,12 @@ export const cases = [
   { agent: 'python/google-adk', mode: 'runner', api: 'gemini' },
   { agent: 'python/claude-agent-sdk', mode: 'client', api: 'messages', stream: true },
   { agent: 'ts/openai', mode: 'chat', api: 'chat' },
+  { agent: 'ts/openai', mode: 'chat for a user', api: 'chat', user: true },
   { agent: 'ts/openai', mode: 'responses', api: 'responses' },
   { agent: 'ts/openai-agents', mode: 'run', api: 'responses' },
   { agent: 'ts/openai-agents', mode: 'streamed, waiting', api: 'responses', stream: true, wait: true },
   { agent: 'ts/anthropic', mode: 'messages', api: 'messages' },
+  { agent: 'ts/anthropic', mode: 'messages for a user', api: 'messages', user: true },
   { agent: 'ts/langchain', mode: 'agent', api: 'chat' },
   { agent: 'ts/vercel', mode: 'generate', api: 'responses' },
   { agent: 'ts/vercel', mode: 'streamed, waiting', api: 'responses', stream: true, wait: true },
@@ -32,6 +37,7 @@ export const cases = [
   { agent: 'ts/mastra', mode: 'streamed', api: 'responses', closes: true, stream: true },
   { agent: 'ts/google', mode: 'chat', api: 'gemini' },
   { agent: 'ts/google', mode: 'streamed', api: 'gemini', stream: true },
+  { agent: 'ts/google', mode: 'chat for a user', api: 'gemini', user: true },
   { agent: 'ts/llamaindex', mode: 'workflow', api: 'chat', stream: true },
   { agent: 'ts/claude-agent-sdk', mode: 'query', api: 'messages', stream: true },
   // The session's MCP endpoint in place of the provider's tools.

@@ -11,6 +11,7 @@ export const { PROMPT, MODEL_URL, MODEL_KEY, API, AGENT_USER: USER } = env;
 export const STREAM = 'STREAM' in env;
 export const STRICT = 'STRICT' in env;
 export const MCP = 'MCP' in env;
+export const FOR_USER = 'FOR_USER' in env;
 export const OPENAI_URL = `${MODEL_URL}/v1`;
 
 // The SDK with this provider, and a session of the user.

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use patchbay::cache::Topic;
+use patchbay::db::notify::Changed;
 use serde_json::{Value, json};
 
 use super::World;
@@ -52,6 +55,30 @@ async fn rotating_tokens_are_used_once_each() {
     let book = world.provider.book();
     assert!(book.uses().iter().all(|u| u.verdict == Verdict::First));
     assert!(book.repeated().is_empty());
+}
+
+#[tokio::test]
+async fn a_refreshed_token_changes_nothing_for_those_who_watch_the_accounts() {
+    let world = World::new().await;
+    let id = world.connected("u").await;
+    let (app, project) = (&world.app.app, &world.app.project.id);
+    // Notifications come in their order: after this one, those before it have come too.
+    let settle = async || {
+        let mark = app.cache.watches.watch(vec![Topic::Call(project.clone(), "mark".to_owned())]);
+        let what = Changed::McpCancelled { project: project.clone(), call: "mark".to_owned() };
+        patchbay::db::notify::changed(&app.db, &what).await.unwrap();
+        mark.changed().await;
+    };
+    world.tokens_end().await;
+    settle().await;
+    let watch = app.cache.watches.watch(vec![Topic::Accounts(project.clone(), "u".to_owned())]);
+    world.works(&id).await;
+    assert_eq!(world.provider.refreshes(), 1);
+    settle().await;
+    assert!(watch.changed().now_or_never().is_none());
+    let path = format!("/api/v3/connected_accounts/{id}/status");
+    world.client().patch(&path, json!({"enabled": false})).await.expect(200);
+    watch.changed().await;
 }
 
 #[tokio::test]

@@ -245,6 +245,23 @@ async fn waiting_ends_when_the_person_is_done_on_whatever_server() {
 }
 
 #[tokio::test]
+async fn waiting_finds_an_account_that_the_server_has_not_heard_of_yet() {
+    let world = World::new().await;
+    let config = json!({"manage_connections": {"enable_wait_for_connections": true}});
+    let agent = world.agent("ann", config).await;
+    let data = agent.run(WAIT, json!({"toolkits": ["mocs"]})).await;
+    assert_eq!(data["results"]["mocs"]["status"], "not_started");
+    // As another server would, whose notification is still on its way.
+    let first = world.account("ann", "k", 5, |_| {}).await;
+    let data = agent.run(WAIT, json!({"toolkits": ["mocs"]})).await;
+    assert_eq!(data["results"]["mocs"]["status"], "active", "{data}");
+    assert_eq!(data["results"]["mocs"]["connected_account_id"], json!(first.id));
+    let second = world.account("ann", "k", 0, |_| {}).await;
+    let data = agent.run(WAIT, json!({"toolkits": ["mocs"]})).await;
+    assert_eq!(data["results"]["mocs"]["connected_account_id"], json!(second.id), "{data}");
+}
+
+#[tokio::test]
 async fn waiting_says_why_it_is_of_no_use_and_when_the_time_is_over() {
     let world = World::new().await;
     let config = json!({"manage_connections": {"enable_wait_for_connections": true}});

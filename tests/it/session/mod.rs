@@ -11,6 +11,7 @@ mod memory;
 mod meta;
 mod multi;
 mod named;
+mod outside;
 mod proxy;
 mod recipes;
 mod search;

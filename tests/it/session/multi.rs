@@ -80,6 +80,25 @@ async fn one_that_fails_or_never_answers_takes_nothing_from_the_others() {
 }
 
 #[tokio::test]
+async fn arguments_come_as_text_where_a_framework_leaves_no_room_for_them() {
+    let (_world, agent) = world().await;
+    let tools = json!([
+        {"tool_slug": "MOCS_ROWS", "arguments": {}, "arguments_json": "{\"count\": 2}"},
+        {"tool_slug": "MOCS_ROWS", "arguments_json": "{\"count\": 2}"},
+        {"tool_slug": "MOCS_ROWS", "arguments": {"count": 2}, "arguments_json": ""},
+        {"tool_slug": "MOCS_ROWS", "arguments": {"count": 2}, "arguments_json": "{\"count\": 3}"},
+        {"tool_slug": "MOCS_ROWS", "arguments": {}, "arguments_json": "[2]"},
+    ]);
+    let answer = agent.execute(MULTI, json!({"tools": tools})).await.expect(200);
+    let results = results(&answer);
+    for result in &results[..4] {
+        assert_eq!(result["response"]["successful"], true, "{result}");
+        assert_eq!(result["response"]["data"], results[0]["response"]["data"]);
+    }
+    assert_eq!(results[4]["response"]["successful"], false);
+}
+
+#[tokio::test]
 async fn a_call_has_one_to_twenty_tools() {
     let (world, agent) = world().await;
     let tool = json!({"tool_slug": "MOCS_ROWS", "arguments": {"count": 1}});

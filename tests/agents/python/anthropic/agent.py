@@ -1,6 +1,6 @@
 import json
 
-from scripted import MODEL_KEY, MODEL_URL, PROMPT, STREAM, finish, start
+from scripted import FOR_USER, MODEL_KEY, MODEL_URL, PROMPT, STREAM, USER, finish, start
 
 import anthropic
 from composio_anthropic import AnthropicProvider
@@ -21,7 +21,8 @@ def ask():
 
 while (response := ask()).stop_reason == "tool_use":
     calls = [block for block in response.content if block.type == "tool_use"]
-    results = composio.provider.handle_tool_calls(session=session, response=response)
+    whose = {"user_id": USER} if FOR_USER else {"session": session}
+    results = composio.provider.handle_tool_calls(response=response, **whose)
     messages.append({"role": "assistant", "content": response.content})
     messages.append(
         {

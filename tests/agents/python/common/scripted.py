@@ -32,6 +32,7 @@ API = os.environ["API"]
 STREAM = "STREAM" in os.environ
 STRICT = "STRICT" in os.environ
 MCP = "MCP" in os.environ
+FOR_USER = "FOR_USER" in os.environ
 USER = os.environ["AGENT_USER"]
 OPENAI_URL = f"{MODEL_URL}/v1"
 

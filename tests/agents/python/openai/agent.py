@@ -2,7 +2,7 @@
 
 import json
 
-from scripted import API, MODEL_KEY, OPENAI_URL, PROMPT, STRICT, finish, start
+from scripted import API, FOR_USER, MODEL_KEY, OPENAI_URL, PROMPT, STRICT, USER, finish, start
 
 from composio_openai import OpenAIResponsesProvider
 from openai import OpenAI
@@ -19,7 +19,8 @@ def chat() -> str:
         message = response.choices[0].message
         if not message.tool_calls:
             return message.content
-        results = composio.provider.handle_tool_calls(session=session, response=response)
+        whose = {"user_id": USER} if FOR_USER else {"session": session}
+        results = composio.provider.handle_tool_calls(response=response, **whose)
         messages.append(message)
         for call, result in zip(message.tool_calls, results, strict=True):
             messages.append({"role": "tool", "tool_call_id": call.id, "content": json.dumps(result)})

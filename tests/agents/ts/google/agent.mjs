@@ -1,8 +1,8 @@
 import { GoogleProvider } from '@composio/google';
 import { GoogleGenAI } from '@google/genai';
-import { MODEL_KEY, MODEL_URL, PROMPT, STREAM, finish, start } from './scripted.mjs';
+import { FOR_USER, MODEL_KEY, MODEL_URL, PROMPT, STREAM, USER, finish, start } from './scripted.mjs';
 
-const { session } = await start(new GoogleProvider());
+const { composio, session } = await start(new GoogleProvider());
 const ai = new GoogleGenAI({ apiKey: MODEL_KEY, httpOptions: { baseUrl: MODEL_URL } });
 const chat = ai.chats.create({
   model: 'gemini-3-pro-preview', config: { tools: [{ functionDeclarations: await session.tools() }] },
@@ -16,11 +16,16 @@ async function ask(message) {
   return last;
 }
 
+// The SDK's own way knows no sessions.
+const execute = async (name, args) => FOR_USER
+  ? JSON.parse(await composio.provider.executeToolCall(USER, { name, args }))
+  : session.execute(name, args);
+
 let response = await ask(PROMPT);
 while (response.functionCalls?.length) {
   const parts = [];
   for (const { id, name, args } of response.functionCalls) {
-    parts.push({ functionResponse: { id, name, response: await session.execute(name, args ?? {}) } });
+    parts.push({ functionResponse: { id, name, response: await execute(name, args ?? {}) } });
   }
   response = await ask(parts);
 }

@@ -1,7 +1,7 @@
 // The default provider: the loop is the application's own.
 import OpenAI from 'openai';
 import { OpenAIResponsesProvider } from '@composio/openai';
-import { API, MODEL_KEY, OPENAI_URL, PROMPT, STRICT, finish, start } from './scripted.mjs';
+import { API, FOR_USER, MODEL_KEY, OPENAI_URL, PROMPT, STRICT, USER, finish, start } from './scripted.mjs';
 
 const client = new OpenAI({ baseURL: OPENAI_URL, apiKey: MODEL_KEY });
 
@@ -13,7 +13,7 @@ async function chat() {
     const response = await client.chat.completions.create({ model: 'gpt-5.2', tools, messages });
     const { message } = response.choices[0];
     if (!message.tool_calls) return message.content;
-    messages.push(message, ...await composio.provider.handleToolCalls(session, response));
+    messages.push(message, ...await composio.provider.handleToolCalls(FOR_USER ? USER : session, response));
   }
 }
 

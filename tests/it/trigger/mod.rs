@@ -1,0 +1,6 @@
+//! Trigger instances: the calls of providers, and asking them.
+
+mod hooks;
+mod instances;
+mod poll;
+mod provider;

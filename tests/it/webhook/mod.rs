@@ -1,0 +1,3 @@
+//! Webhooks: where events go, and how they get there.
+
+mod subscriptions;

@@ -7,12 +7,20 @@
 //! | `hook` | registering at the provider, renewing, removing |
 //! | `plan` | when that is tried again |
 //! | `health` | what the server does with an instance by itself |
+//! | `ingress`, `call`, `verify` | what providers send |
+//! | `endpoint` | the URLs that apps of providers call |
+//! | `farewell` | what becomes of instances whose account goes |
 
+mod call;
 mod chosen;
+pub mod endpoint;
+mod farewell;
 pub mod health;
 pub mod hook;
+pub mod ingress;
 pub mod instance;
 mod plan;
+mod verify;
 
 use std::sync::Arc;
 
@@ -27,6 +35,8 @@ use crate::db::trigger_instance::TriggerRow;
 use crate::domain::id::TriggerId;
 use crate::error::{Error, Result, codes};
 
+pub use call::Call;
+pub use farewell::{Going, farewell};
 pub use instance::{Wanted, delete, list, set_enabled, upsert};
 
 /// Path of the URLs that providers call, for instances.

@@ -18,6 +18,7 @@ mod toolkits;
 mod tools;
 mod trigger_instances;
 mod triggers_types;
+mod webhook_endpoints;
 mod webhook_subscriptions;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -42,6 +43,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(logs_internal::router())
         .merge(mcp::router())
         .merge(trigger_instances::router())
+        .merge(webhook_endpoints::router())
         .merge(webhook_subscriptions::router())
         .merge(triggers_types::router())
 }

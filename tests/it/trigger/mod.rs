@@ -1,5 +1,6 @@
 //! Trigger instances and the calls of providers.
 
 mod hooks;
+mod ingress;
 mod instances;
 mod provider;

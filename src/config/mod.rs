@@ -98,6 +98,10 @@ pub struct Config {
     pub refresh_concurrency: usize,
     /// `refresh_max_refusals`
     pub refresh_max_refusals: i32,
+    /// `poll_concurrency`
+    pub poll_concurrency: usize,
+    /// `poll_claim_s`
+    pub poll_claim: Duration,
     /// `revocation_ttl_s`
     pub revocation_ttl: Duration,
     /// `event_ttl_s`

@@ -220,6 +220,8 @@ impl Reader {
             on_ambiguous_account: self.on_ambiguous_account(),
             refresh_concurrency: self.at_least("refresh_concurrency", 0),
             refresh_max_refusals: self.at_least("refresh_max_refusals", 1),
+            poll_concurrency: self.at_least("poll_concurrency", 0),
+            poll_claim: Duration::from_secs(self.at_least("poll_claim_s", 3)),
             event_ttl: self.seconds("event_ttl_s"),
             llm: self.llm(),
             log_json: self.log_json(),

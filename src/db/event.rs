@@ -150,6 +150,24 @@ pub async fn of_subject(
     .await
 }
 
+/// Those of the keys that an event about `subject_id` has.
+pub async fn known_keys(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    subject_id: &str,
+    keys: &[String],
+) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar(
+        "select dedupe_key from event
+         where project_id = $1 and subject_id = $2 and dedupe_key = any($3)",
+    )
+    .bind(project_id)
+    .bind(subject_id)
+    .bind(keys)
+    .fetch_all(db)
+    .await
+}
+
 /// Forgets events that are older than `age`.
 pub async fn delete_older(db: impl PgExecutor<'_>, age: Duration) -> sqlx::Result<u64> {
     let done =

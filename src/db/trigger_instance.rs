@@ -496,8 +496,9 @@ pub async fn start_polling(
     anew: bool,
 ) -> sqlx::Result<()> {
     sqlx::query(
-        "insert into trigger_poll (project_id, trigger_id, interval_s, next_at)
-         values ($1, $2, $3, now() + make_interval(secs => $4))
+        "insert into trigger_poll (project_id, trigger_id, interval_s, next_at, toolkit_slug)
+         select project_id, id, $3, now() + make_interval(secs => $4), toolkit_slug
+         from trigger_instance where project_id = $1 and id = $2
          on conflict (project_id, trigger_id) do update set is_active = true, interval_s = $3,
             next_at = now() + make_interval(secs => $4), claim = null, failures = 0,
             last_error = null, cursor = case when $5 then null else trigger_poll.cursor end",

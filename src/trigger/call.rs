@@ -87,22 +87,6 @@ impl Call {
     }
 }
 
-/// PostgreSQL takes no NUL in a text.
-pub(super) fn without_nul(value: &mut Value) {
-    match value {
-        Value::String(text) if text.contains('\0') => *text = text.replace('\0', "\u{fffd}"),
-        Value::Array(items) => items.iter_mut().for_each(without_nul),
-        Value::Object(map) => {
-            if map.keys().any(|key| key.contains('\0')) {
-                let old = std::mem::take(map);
-                map.extend(old.into_iter().map(|(k, v)| (k.replace('\0', "\u{fffd}"), v)));
-            }
-            map.values_mut().for_each(without_nul);
-        }
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -128,12 +112,5 @@ mod tests {
             assert!(read("application/json", bad).is_err(), "{bad}");
         }
         assert!(read("application/json", &"[".repeat(100_000)).is_err());
-    }
-
-    #[test]
-    fn nul_is_replaced_wherever_it_is() {
-        let mut value = json!({"a\u{0}": ["x\u{0}y", {"b": "\u{0}"}], "c": 1});
-        without_nul(&mut value);
-        assert_eq!(value, json!({"a\u{fffd}": ["x\u{fffd}y", {"b": "\u{fffd}"}], "c": 1}));
     }
 }

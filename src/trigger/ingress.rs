@@ -8,9 +8,10 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::call::{Call, without_nul};
+use super::call::Call;
 use super::health::{MESSAGE, event};
 use super::hook::{self, EXPIRES};
+use super::poll::event::{key as short, storable};
 use super::verify::verify;
 use super::{changed, endpoint, type_of, webhook};
 use crate::app::App;
@@ -30,9 +31,6 @@ use crate::domain::time::now;
 use crate::domain::trigger::HookState;
 use crate::error::{Error, Result, codes};
 use crate::vault::hash_token;
-
-/// Longest key of an event that is stored as it is.
-const MAX_KEY: usize = 200;
 
 /// Most bytes of bodies that the events of one call keep; beyond it only the first one keeps its.
 const MAX_ORIGINALS: usize = 1024 * 1024;
@@ -194,8 +192,7 @@ fn rows_of(instance: &Instance, found: Vec<Found>, call: &Call) -> Vec<EventRow>
     let mut rows = Vec::with_capacity(found.len());
     for (index, found) in found.into_iter().enumerate() {
         let key = match found.key {
-            Some(key) if key.len() <= MAX_KEY && !key.contains('\0') => key,
-            Some(key) => hex::encode(Sha256::digest(key)),
+            Some(key) => short(&key.replace('\0', "\u{fffd}")),
             None => {
                 let hash = body_hash.get_or_insert_with(|| hex::encode(Sha256::digest(&call.raw)));
                 format!("{hash}:{index}")
@@ -203,7 +200,7 @@ fn rows_of(instance: &Instance, found: Vec<Found>, call: &Call) -> Vec<EventRow>
         };
         let mut data = found.data;
         if nul {
-            without_nul(&mut data);
+            storable(&mut data);
         }
         let mut row = event(&instance.row, MESSAGE, EventId::message(), data);
         row.dedupe_key = Some(key);

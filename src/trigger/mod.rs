@@ -6,6 +6,7 @@
 //! | `chosen` | whose account an instance is made for |
 //! | `hook` | registering at the provider, renewing, removing |
 //! | `plan` | when that is tried again |
+//! | `poll` | asking providers that do not call |
 //! | `health` | what the server does with an instance by itself |
 //! | `ingress`, `call`, `verify` | what providers send |
 //! | `endpoint` | the URLs that apps of providers call |
@@ -20,6 +21,7 @@ pub mod hook;
 pub mod ingress;
 pub mod instance;
 mod plan;
+pub mod poll;
 mod verify;
 
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 
 pub mod hooks;
 mod keys;
+pub mod poll;
 pub mod refresh;
 pub mod revoke;
 
@@ -28,6 +29,7 @@ pub fn start(app: &AppState) {
     refresh::start(app);
     revoke::start(app);
     hooks::start(app);
+    poll::start(app);
     run(app, FORGET_EVERY, "forget what ended", |app| async move { forget(&app).await });
     run(
         app,

@@ -266,8 +266,8 @@ fn ok() -> u16 {
 }
 
 /// How a provider is asked. Templates of the requests see `args`, `conn` and `cursor`: `token`,
-/// `since` (seconds since 1970, with the overlap taken off; of the first poll, when it begins),
-/// `since_ms`, `since_iso`, and `first` (true while there is no cursor).
+/// `since` (seconds since 1970, with the overlap taken off; of the first poll, an hour before it
+/// begins), `since_ms`, `since_iso`, and `first` (true while there is no cursor).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PollRule {
@@ -283,7 +283,8 @@ pub struct PollRule {
     /// change it.
     pub id: String,
     /// Template: when the item was made or changed: seconds or milliseconds since 1970, or
-    /// ISO 8601. Events come in its order.
+    /// ISO 8601. Events come in its order. It sees `item`, and the answers of `each` where the list
+    /// does not say it.
     #[serde(default)]
     pub at: Option<String>,
     /// How the next poll goes on.

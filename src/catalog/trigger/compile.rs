@@ -260,8 +260,8 @@ fn poll(rule: &PollRule, names: &mut Checked<'_>, make: MakeTool<'_>) -> Option<
     };
     let mut known: Vec<&str> = vec!["item", "cursor"];
     let id = names.text("id", &rule.id, &known);
-    let at = rule.at.as_ref().and_then(|at| names.text("at", at, &known));
     known.extend(rule.each.iter().map(|step| step.id.as_str()));
+    let at = rule.at.as_ref().and_then(|at| names.text("at", at, &known));
     Some(Poll {
         when: names.expr("when", &rule.when, &known),
         data: names.tree("data", &rule.data, &known)?,

@@ -69,7 +69,7 @@ impl Poll {
     }
 
     /// When an item was made or changed, as the provider wrote it; null when the definition has no
-    /// `at`.
+    /// `at`, or when it takes the answers of `each`, which `answers` are.
     ///
     /// # Errors
     /// A template that cannot be rendered.
@@ -78,13 +78,15 @@ impl Poll {
         trigger: &Trigger,
         args: &Map<String, Value>,
         item: &Value,
+        answers: Roots,
     ) -> Result<Value, String> {
         let Some(at) = &self.at else { return Ok(Value::Null) };
-        let scope = scope(args, with_item(Roots::new(), item));
+        let scope = scope(args, with_item(answers, item));
         at.value(&Names::of_tool(&trigger.def.config, &scope))
     }
 
-    /// The data of an item's event; none when it is none. `answers` are those of `each`.
+    /// The data of an item's event; none when it is none. `answers` are those of `each`; without
+    /// them, what they would say is null, and `when` is not asked.
     ///
     /// # Errors
     /// A template that cannot be rendered.
@@ -93,11 +95,13 @@ impl Poll {
         trigger: &Trigger,
         args: &Map<String, Value>,
         item: &Value,
-        answers: Roots,
+        answers: Option<Roots>,
     ) -> Result<Option<Value>, String> {
-        let scope = scope(args, with_item(answers, item));
+        let known = answers.is_some();
+        let scope = scope(args, with_item(answers.unwrap_or_default(), item));
         let names = Names::of_tool(&trigger.def.config, &scope);
         if let Some(when) = &self.when
+            && known
             && !when.is_true(&names)?
         {
             return Ok(None);

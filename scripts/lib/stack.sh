@@ -80,6 +80,9 @@ stack_start() {
     # shellcheck source=scripts/test-postgres.sh
     source "$root/scripts/test-postgres.sh" || return
     mkdir -p "$run/short" && cp -r "$run/main/providers.yaml" "$run/main/toolkits" "$run/short/" || return
+    PSQL="$(test_postgres_bin)/psql"
+    [ -x "$PSQL" ] || PSQL=psql
+    export PSQL
     database="acceptance_$$"
     psql_admin -c "create database $database" || return
     server short "$short" PATCHBAY_CONNECT_TTL_S=2 \
@@ -112,10 +115,7 @@ mcp_start() {
 random_text() { "$node" -e 'console.log(require("crypto").randomBytes(18).toString("hex"))'; }
 
 psql_admin() {
-    local psql
-    psql="$(test_postgres_bin)/psql"
-    [ -x "$psql" ] || psql=psql
-    "$psql" -qX "$TEST_DATABASE_URL" "$@"
+    "$PSQL" -qX "$TEST_DATABASE_URL" "$@"
 }
 
 stack_stop() {

@@ -46,6 +46,7 @@ pub fn router(app: AppState) -> Router {
         .merge(crate::web::router())
         .merge(crate::ingress::router())
         .merge(crate::mcp::router(&app))
+        .merge(crate::socket::router(&app))
         .merge(spec::router())
         .fallback(middleware::not_found)
         .method_not_allowed_fallback(middleware::method_not_allowed)

@@ -7,7 +7,7 @@ use super::model::{Schema, SchemaType, Tool};
 /// Whom a schema is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reader {
-    /// Models and SDKs: with titles, examples and `nullable`.
+    /// Models and SDKs: with titles, descriptions and `nullable`.
     Model,
     /// The validator: constraints only, `null` spelled as a type.
     Validator,
@@ -80,6 +80,30 @@ pub(super) fn object(title: &str, fields: &[(String, Schema)]) -> Value {
     json!({"type": "object", "title": title, "properties": properties, "required": required})
 }
 
+/// The format that every model provider knows.
+const EVERYBODYS: &str = "date-time";
+
+/// What a value is, in words. Examples and most formats are among them: Gemini's API refuses the whole
+/// request over keywords that it does not know, and its providers send what they get.
+fn description(schema: &Schema) -> Option<String> {
+    let format = schema.format.as_deref().filter(|format| *format != EVERYBODYS);
+    let format = format.map(|format| format!("Format: {format}."));
+    let examples: Vec<String> = schema
+        .examples
+        .iter()
+        .map(|example| example.as_str().map_or_else(|| example.to_string(), str::to_owned))
+        .collect();
+    let examples = (!examples.is_empty()).then(|| format!("For example: {}.", examples.join(", ")));
+    let mut text = schema.description.as_deref().unwrap_or_default().trim().to_owned();
+    for more in [format, examples].into_iter().flatten() {
+        if !text.is_empty() {
+            text.push_str(if text.ends_with(['.', '!', '?', ':']) { " " } else { ". " });
+        }
+        text.push_str(&more);
+    }
+    (!text.is_empty()).then_some(text)
+}
+
 fn one(schema: &Schema, name: &str, reader: Reader) -> Value {
     let mut out = Map::new();
     let model = reader == Reader::Model;
@@ -87,8 +111,8 @@ fn one(schema: &Schema, name: &str, reader: Reader) -> Value {
     if model {
         let title = schema.title.clone().unwrap_or_else(|| title(name));
         out.insert("title".into(), title.into());
-        if let Some(text) = &schema.description {
-            out.insert("description".into(), text.trim().into());
+        if let Some(text) = description(schema) {
+            out.insert("description".into(), text.into());
         }
         if let Some(value) = &schema.default {
             out.insert("default".into(), value.clone());
@@ -96,11 +120,8 @@ fn one(schema: &Schema, name: &str, reader: Reader) -> Value {
         if schema.nullable {
             out.insert("nullable".into(), true.into());
         }
-        if !schema.examples.is_empty() {
-            out.insert("examples".into(), schema.examples.clone().into());
-        }
-        if let Some(format) = &schema.format {
-            out.insert("format".into(), format.as_str().into());
+        if let Some(format) = schema.format.as_deref().filter(|format| *format == EVERYBODYS) {
+            out.insert("format".into(), format.into());
         }
     }
     if !schema.choices.is_empty() {

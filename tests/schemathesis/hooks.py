@@ -22,7 +22,9 @@ def existing(operation, name):
         return os.environ["ST_LOG"]
     if "/mcp/{id}" in operation.path or name == "serverId":
         return os.environ["ST_MCP_SERVER"]
-    return {"tool_slug": "ACME_ECHO", "slug": "acme", "appKey": "acme"}.get(name)
+    if name == "session_id" and "/tool_router/" in operation.path:
+        return os.environ["ST_SESSION"]
+    return {"mount_id": "files", "tool_slug": "ACME_ECHO", "slug": "acme", "appKey": "acme"}.get(name)
 
 
 @schemathesis.hook
@@ -52,6 +54,12 @@ def meaningful(path):
             "toolkit": {"slug": "acme"},
             "auth_config": {"type": "use_custom_auth", "authScheme": "API_KEY"},
         },
+        "/upload_url": {"mount_relative_path": "data/b.txt", "mimetype": "text/plain"},
+        "/download_url": {"mount_relative_path": "data/a.txt"},
+        "/mounts/{mount_id}/delete": {"mount_relative_path": "data/b.txt"},
+        "/{session_id}/search": {"queries": [{"use_case": "say something"}]},
+        "/{session_id}/execute": {"tool_slug": "ACME_ECHO", "arguments": {"message": "hello"}},
+        "/{session_id}/link": {"toolkit": "acme"},
         "/mcp/servers/custom": {"toolkits": ["acme"]},
         "/mcp/servers/generate": {"mcp_server_id": os.environ["ST_MCP_SERVER"], "user_ids": ["someone"]},
         "/mcp/{id}": {"toolkits": ["acme"]},

@@ -42,6 +42,12 @@ log = post(
 server = post(
     "/api/v3/mcp/servers/custom", {"name": "Schemathesis", "toolkits": ["acme"]}, **key
 )["id"]
+session = post(
+    "/api/v3.1/tool_router/session", {"user_id": "someone", "toolkits": ["acme"]}, **key
+)["session_id"]
+mount = f"/api/v3.1/tool_router/session/{session}/mounts/files"
+upload = post(f"{mount}/upload_url", {"mount_relative_path": "data/a.txt"}, **key)["upload_url"]
+requests.put(upload, data=b"hello", timeout=30).raise_for_status()
 for name, value in {
     "ST_PROJECT_API_KEY": project["api_key"],
     "ST_PROJECT": project["id"],
@@ -49,5 +55,6 @@ for name, value in {
     "ST_ACCOUNT": account,
     "ST_LOG": log,
     "ST_MCP_SERVER": server,
+    "ST_SESSION": session,
 }.items():
     print(f"export {name}={value}")

@@ -8,6 +8,7 @@ mod logs;
 mod logs_internal;
 mod mcp;
 mod orgs;
+mod realtime;
 mod scopes;
 mod session;
 mod session_configs;
@@ -46,4 +47,5 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(webhook_endpoints::router())
         .merge(webhook_subscriptions::router())
         .merge(triggers_types::router())
+        .merge(realtime::router())
 }

@@ -88,7 +88,6 @@ struct TriggerType<'a> {
     /// What a person has to do at the provider before it works; empty when nothing.
     instructions: &'a str,
     /// How it hears of what happens.
-    #[schema(inline)]
     r#type: TriggerKind,
     /// Its toolkit.
     toolkit: TriggerToolkit<'a>,

@@ -20,6 +20,7 @@ mod tools;
 mod trigger_instances;
 mod trigger_logs;
 mod triggers_types;
+mod webhook_endpoints;
 mod webhook_subscriptions;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -44,6 +45,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(logs_internal::router())
         .merge(mcp::router())
         .merge(trigger_instances::router())
+        .merge(webhook_endpoints::router())
         .merge(webhook_subscriptions::router())
         .merge(trigger_logs::router())
         .merge(triggers_types::router())

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 use sqlx::types::Json;
 
-use super::hook::{self, Work};
+use super::hook::{self, UNCONFIRMED, Work};
 use super::{chosen, hash_of, type_of, unknown, unknown_type, webhook};
 use crate::app::{App, AppState};
 use crate::catalog::Trigger;
@@ -23,9 +23,6 @@ use crate::vault::hash_token;
 
 /// How long a caller waits for somebody else who registers or removes the same webhook.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Why an instance is disabled while the provider is asked.
-const UNCONFIRMED: &str = "The provider has not confirmed the webhook yet";
 
 /// What is to be set up.
 #[derive(Debug, Default)]

@@ -264,6 +264,12 @@ async fn a_secret_of_a_handshake_is_kept_once_and_checked_from_then_on() {
     assert_eq!(post("mine").await.status, 401);
     assert_eq!(post(&hook.secret).await.status, 200);
     assert_eq!(world.events(&id).await.len(), 1);
+    // The next registration may bring another one.
+    world.manage(&id, "disable").await.expect(200);
+    world.until(&id, |shown| shown["state"]["registration"] == "removed").await;
+    world.provider.mood(|mood| mood.shakes = "another-secret");
+    world.manage(&id, "enable").await.expect(200);
+    assert_eq!([post(&hook.secret).await.status, post("another-secret").await.status], [401, 200]);
     let sealed: Vec<u8> = sqlx::query_scalar("select secrets from trigger_instance")
         .fetch_one(&world.app.app.db)
         .await

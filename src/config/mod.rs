@@ -106,6 +106,14 @@ pub struct Config {
     pub poll_claim: Duration,
     /// `revocation_ttl_s`
     pub revocation_ttl: Duration,
+    /// How long a webhook's receiver may take.
+    pub webhook_timeout: Duration,
+    /// Waits after failures of a delivery.
+    pub webhook_retry: Vec<Duration>,
+    /// Requests to one receiver at a time.
+    pub webhook_concurrency: usize,
+    /// How long a subscription may fail.
+    pub webhook_disable_after: Duration,
     /// `event_ttl_s`
     pub event_ttl: Duration,
     /// `realtime_cluster`

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::domain::project::OnAmbiguous;
 
-use super::{Config, DEFAULTS, EgressAllow, Llm, Providers};
+use super::{Config, DEFAULTS, EgressAllow, Llm, Providers, Relay};
 
 /// Every wrong setting, one line each. Values are not repeated: they may be secrets.
 #[derive(Debug)]
@@ -230,6 +230,7 @@ impl Reader {
             event_ttl: self.seconds("event_ttl_s"),
             realtime_cluster: self.realtime_cluster(),
             realtime_host,
+            realtime_relay: self.realtime_relay(),
             realtime_max_sockets: self.at_least("realtime_max_sockets", 1),
             realtime_activity_timeout: self.seconds("realtime_activity_timeout_s"),
             llm: self.llm(),
@@ -275,6 +276,15 @@ impl Reader {
         let text = self.string(key).unwrap_or_default();
         let words = text.split(',').map(|word| word.trim().to_ascii_lowercase());
         words.filter(|word| !word.is_empty()).collect()
+    }
+
+    fn realtime_relay(&mut self) -> Option<Relay> {
+        const KEY: &str = "realtime_relay_url";
+        let relay = Relay::parse(&self.string(KEY)?);
+        if relay.is_none() {
+            self.wrong(KEY, "as https://KEY:SECRET@api-CLUSTER.pusher.com/apps/ID");
+        }
+        relay
     }
 
     fn realtime_cluster(&mut self) -> String {

@@ -185,6 +185,8 @@ pub async fn run(bench: &Bench, seconds: u64) {
             at(1.0)
         );
     }
+    // The last notes are on their way.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let unfinished: i64 =
         sqlx::query_scalar("select count(*) from webhook_delivery where outcome is null")
             .fetch_one(&bench.app.db)

@@ -97,7 +97,6 @@ describe('trigger types', () => {
     const next = await composio.triggers.listTypes({ limit: 2, cursor: nextCursor });
     assert.notEqual(next.items[0].slug, items[0].slug);
     const commit = await composio.triggers.getType('GITHUB_COMMIT_EVENT');
-    assert.equal(commit.type, 'webhook');
     assert.deepEqual([...commit.config.required].sort(), ['owner', 'repo']);
     assert.ok(commit.payload.properties.author);
     await assert.rejects(composio.triggers.getType('GITHUB_NOTHING_EVENT'));

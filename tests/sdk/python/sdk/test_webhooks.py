@@ -78,14 +78,14 @@ def happens(env):
     return open_issue
 
 
-def verify(composio, request, secret, **changes):
+def verify(composio, request, signed_with, **changes):
     headers = {name.lower(): value for name, value in request["headers"].items()}
     given = {
         "id": headers["webhook-id"],
         "payload": request["body"],
         "signature": headers["webhook-signature"],
         "timestamp": headers["webhook-timestamp"],
-        "secret": secret,
+        "secret": signed_with,
     }
     return composio.triggers.verify_webhook(**{**given, **changes})
 

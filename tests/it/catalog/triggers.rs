@@ -1,9 +1,14 @@
 //! Trigger types: what the provider says becomes events.
 
-use patchbay::catalog::trigger::{How, Trigger};
+use std::collections::BTreeSet;
+
+use patchbay::catalog::Scope;
+use patchbay::catalog::model::{Map2, Schema};
+use patchbay::catalog::trigger::{Fetched, How, Kept, Trigger};
+use patchbay::domain::outbound::OutboundBody;
 use serde_json::{Map, Value, json};
 
-use super::built_in;
+use super::{built_in, samples};
 
 fn map(value: Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap()
@@ -39,4 +44,514 @@ fn a_push_is_an_event_per_commit() {
     );
     let ping = map(json!({"headers": {"x-github-event": "ping"}, "body": {"zen": "z"}}));
     assert_eq!(webhook(trigger).events(trigger, &args, ping).unwrap(), []);
+}
+
+/// An example: what arrives, for which trigger types.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Example {
+    triggers: Vec<String>,
+    args: Map<String, Value>,
+    headers: Map<String, Value>,
+    account: Map<String, Value>,
+    body: Value,
+    cursor: Map<String, Value>,
+    answers: Map<String, Value>,
+    each: Map<String, Value>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Examples {
+    calls: Vec<Example>,
+    polls: Vec<Example>,
+}
+
+fn examples() -> Examples {
+    serde_saphyr::from_str(include_str!("triggers/examples.yaml")).unwrap()
+}
+
+/// Times that are of no example are those at which the test runs.
+fn without_now(value: &mut Value, example: &str) {
+    match value {
+        Value::String(text) => {
+            if text.len() == 24 && text.ends_with('Z') && !example.contains(text.as_str()) {
+                *text = "(now)".to_owned();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| without_now(item, example)),
+        Value::Object(fields) => fields.values_mut().for_each(|item| without_now(item, example)),
+        _ => {}
+    }
+}
+
+/// Whether a value is what a payload schema promises.
+fn fits(schema: &Value, value: &Value, path: &str, problem: &mut impl FnMut(String)) {
+    if value.is_null() {
+        if schema["nullable"] != true {
+            problem(format!("{path} is null"));
+        }
+        return;
+    }
+    let good = match schema["type"].as_str().unwrap() {
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        "array" => value.is_array(),
+        _ => value.is_object(),
+    };
+    if !good {
+        problem(format!("{path} is {value}, not {}", schema["type"]));
+    }
+    if let Some(choices) = schema["enum"].as_array()
+        && !choices.contains(value)
+    {
+        problem(format!("{path} is {value}, none of {choices:?}"));
+    }
+    for item in value.as_array().into_iter().flatten() {
+        fits(&schema["items"], item, &format!("{path}[]"), problem);
+    }
+    if let (Some(properties), Some(fields)) = (schema["properties"].as_object(), value.as_object())
+    {
+        for (name, inner) in properties {
+            let found = fields.get(name).unwrap_or(&Value::Null);
+            fits(inner, found, &format!("{path}.{name}"), problem);
+        }
+        if let Some(more) = fields.keys().find(|name| !properties.contains_key(*name)) {
+            problem(format!("{path}.{more} is not in the schema"));
+        }
+    }
+}
+
+fn told(trigger: &Trigger, example: &Example) -> Value {
+    let args = trigger
+        .check_config(example.args.clone())
+        .unwrap_or_else(|e| panic!("{}: {e:?}", trigger.slug()));
+    match &trigger.how {
+        How::Webhook(webhook) => {
+            let roots = map(json!({
+                "headers": example.headers,
+                "account": example.account,
+                "query": {},
+                "raw": "",
+                "hook": {},
+                "body": example.body,
+            }));
+            let found = webhook.events(trigger, &args, roots).unwrap();
+            found.into_iter().map(|f| json!({"key": f.key, "data": f.data})).collect()
+        }
+        How::Poll(poll) => {
+            let mut steps = example.answers.clone();
+            steps.insert("cursor".into(), example.cursor.clone().into());
+            let scope = Scope { args: &args, conn: Map::new(), steps, item: None };
+            let result = poll.fetch.result(&scope).unwrap().unwrap();
+            let fetched = Fetched::of(map(result)).unwrap();
+            let items: Vec<Value> = fetched
+                .items
+                .iter()
+                .map(|item| {
+                    let each = example.each.clone();
+                    json!({
+                        "id": poll.id(trigger, &args, item).unwrap(),
+                        "at": poll.at(trigger, &args, item, each.clone()).unwrap(),
+                        "data": poll.data(trigger, &args, item, Some(each)).unwrap(),
+                    })
+                })
+                .collect();
+            json!({"items": items, "next": fetched.next, "more": fetched.more})
+        }
+    }
+}
+
+#[test]
+fn every_trigger_type_makes_the_documented_data() {
+    let catalog = built_in();
+    let examples = examples();
+    let mut told_by = Map::new();
+    let mut problems = Vec::new();
+    let mut happened = BTreeSet::new();
+    for example in examples.calls.iter().chain(&examples.polls) {
+        let source = format!("{example:?}");
+        for slug in &example.triggers {
+            let (_, trigger) = catalog.trigger(slug).unwrap_or_else(|| panic!("{slug}"));
+            let example = Example { args: only(trigger, &example.args), ..clone(example) };
+            let mut told = told(trigger, &example);
+            without_now(&mut told, &source);
+            let events = told.as_array().or(told["items"].as_array()).unwrap();
+            for event in events.iter().filter(|event| !event["data"].is_null()) {
+                happened.insert(slug.clone());
+                let mut say = |text| problems.push(format!("{slug}: {text}"));
+                fits(&trigger.payload_schema, &event["data"], "data", &mut say);
+            }
+            let list = told_by.entry(slug.clone()).or_insert_with(|| json!([]));
+            list.as_array_mut().unwrap().push(told);
+        }
+    }
+    let all = catalog.toolkits().iter().flat_map(|t| &t.triggers);
+    problems.extend(
+        all.filter(|t| !happened.contains(t.slug())).map(|t| format!("{}: no event", t.slug())),
+    );
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    let mut lines: Vec<String> =
+        told_by.iter().map(|(slug, list)| format!("\"{slug}\": {}", spread(list))).collect();
+    lines.sort();
+    let text = format!("{{\n{}\n}}\n", lines.join(",\n"));
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/catalog/triggers/expected.json");
+    if std::env::var_os("UPDATE_TRIGGERS").is_some() {
+        std::fs::write(path, &text).unwrap();
+    }
+    let expected = std::fs::read_to_string(path).unwrap();
+    for (new, old) in text.lines().zip(expected.lines()) {
+        assert_eq!(new, old, "UPDATE_TRIGGERS=1 writes the file anew");
+    }
+    assert_eq!(text.lines().count(), expected.lines().count());
+}
+
+/// One example a line.
+fn spread(list: &Value) -> String {
+    let lines: Vec<String> = list.as_array().unwrap().iter().map(|v| format!("  {v}")).collect();
+    format!("[\n{}\n]", lines.join(",\n"))
+}
+
+/// The part of an example's arguments that a trigger type has.
+fn only(trigger: &Trigger, args: &Map<String, Value>) -> Map<String, Value> {
+    let known = |name: &str| trigger.def.config.0.iter().any(|(own, _)| own == name);
+    args.iter().filter(|(name, _)| known(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
+}
+
+fn clone(example: &Example) -> Example {
+    Example {
+        triggers: Vec::new(),
+        args: Map::new(),
+        headers: example.headers.clone(),
+        account: example.account.clone(),
+        body: example.body.clone(),
+        cursor: example.cursor.clone(),
+        answers: example.answers.clone(),
+        each: example.each.clone(),
+    }
+}
+
+/// Names that `data` makes, against those of the payload, object by object.
+fn same_names(schema: &Map2<Schema>, data: &Value, path: &str, problem: &mut impl FnMut(String)) {
+    let Some(made) = data.as_object() else { return };
+    if schema.0.is_empty() {
+        return;
+    }
+    for (name, inner) in &schema.0 {
+        match made.get(name) {
+            Some(value) => same_names(&inner.properties, value, &format!("{path}.{name}"), problem),
+            None => problem(format!("{path}.{name} is not made by `data`")),
+        }
+    }
+    for name in made.keys().filter(|name| !schema.0.iter().any(|(known, _)| known == *name)) {
+        problem(format!("{path}.{name} is not in `payload`"));
+    }
+}
+
+#[test]
+fn payload_and_data_have_the_same_names() {
+    let mut problems = Vec::new();
+    let catalog = built_in();
+    for trigger in catalog.toolkits().iter().flat_map(|t| &t.triggers) {
+        let data = match &trigger.how {
+            How::Webhook(webhook) => &webhook.def.data,
+            How::Poll(poll) => &poll.def.data,
+        };
+        let mut say = |text| problems.push(format!("{}: {text}", trigger.slug()));
+        same_names(&trigger.def.payload, data, "payload", &mut say);
+        if !data.is_object() {
+            say("data is no object".to_owned());
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+/// A config with what must be there alone is complete, and has the defaults.
+#[test]
+fn a_config_of_what_is_required_suffices() {
+    let catalog = built_in();
+    for trigger in catalog.toolkits().iter().flat_map(|t| &t.triggers) {
+        let slug = trigger.slug();
+        let args = samples::config(trigger, false);
+        let checked = trigger.check_config(args).unwrap_or_else(|e| panic!("{slug}: {e:?}"));
+        for (name, param) in &trigger.def.config.0 {
+            if let Some(default) = &param.schema.default {
+                assert_eq!(checked.get(name), Some(default), "{slug}: {name}");
+            }
+        }
+        assert_eq!(trigger.kind() == "poll", checked.contains_key("interval"), "{slug}");
+        let mut more = samples::config(trigger, true);
+        trigger.check_config(more.clone()).unwrap_or_else(|e| panic!("{slug}: {e:?}"));
+        if more.is_empty() {
+            continue;
+        }
+        let required: Vec<String> = trigger
+            .def
+            .config
+            .0
+            .iter()
+            .filter(|(_, p)| p.required)
+            .map(|(n, _)| n.clone())
+            .collect();
+        for name in required {
+            let taken = more.remove(&name).unwrap();
+            assert!(trigger.check_config(more.clone()).is_err(), "{slug}: {name}");
+            more.insert(name, taken);
+        }
+    }
+}
+
+fn body(body: &OutboundBody) -> String {
+    match body {
+        OutboundBody::Json(value) => value.to_string(),
+        OutboundBody::Form(pairs) => format!("{pairs:?}"),
+        _ => String::new(),
+    }
+}
+
+/// What is sent to set a hook up names the URL, and the requests stay at the provider.
+#[test]
+fn hooks_are_set_up_and_removed_at_the_provider() {
+    let catalog = built_in();
+    let hook = json!({
+        "url": "https://patchbay.example/hooks/t/p/i/s", "secret": "s3cret", "hook_id": "h1", "subscription_id": "h1",
+        "channel_id": "h1", "resource_id": "r1", "webhook_id": "h1", "admin_id": "h1",
+    });
+    for toolkit in catalog.toolkits() {
+        let mut conn = samples::connection(toolkit);
+        for trigger in &toolkit.triggers {
+            let How::Webhook(webhook) = &trigger.how else { continue };
+            let args = trigger.check_config(samples::config(trigger, true)).unwrap();
+            for conn in [conn.clone(), {
+                conn.remove("cloud_id");
+                conn.clone()
+            }] {
+                for (what, call) in [
+                    ("register", &webhook.register),
+                    ("renew", &webhook.renew),
+                    ("remove", &webhook.remove),
+                ] {
+                    let Some(call) = call else { continue };
+                    let steps = map(json!({"hook": hook, "me": {"id": "m1"}}));
+                    let scope = Scope { args: &args, conn: conn.clone(), steps, item: None };
+                    let mut sent = String::new();
+                    for step in 0..call.tool.steps().len() {
+                        if !call.tool.when(step, &scope).unwrap() {
+                            continue;
+                        }
+                        let request = call.tool.render(toolkit, step, &scope);
+                        let request =
+                            request.unwrap_or_else(|e| panic!("{} {what}: {e}", trigger.slug()));
+                        assert!(toolkit.allows_host(&conn, &request.url), "{}", request.url);
+                        sent.push_str(&format!("{} {}\n", request.url, body(&request.body)));
+                    }
+                    let needed = if what == "register" {
+                        "https://patchbay.example/hooks/t/p/i/s"
+                    } else {
+                        ""
+                    };
+                    assert!(
+                        sent.contains(needed) && !sent.is_empty(),
+                        "{} {what}: {sent}",
+                        trigger.slug()
+                    );
+                    if what == "remove" {
+                        assert!(sent.contains("h1"), "{}: {sent}", trigger.slug());
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn polls_ask_with_the_cursor() {
+    let catalog = built_in();
+    let asked = |slug: &str, args: Value, cursor: Value, answers: Value| {
+        let (toolkit, trigger) = catalog.trigger(slug).unwrap();
+        let How::Poll(poll) = &trigger.how else { panic!("{slug}") };
+        let args = trigger.check_config(map(args)).unwrap();
+        let mut steps = map(answers);
+        steps.insert("cursor".into(), cursor);
+        let scope = Scope { args: &args, conn: Map::new(), steps, item: None };
+        let sent = (0..poll.fetch.steps().len()).filter(|i| poll.fetch.when(*i, &scope).unwrap());
+        let sent = sent.map(|i| poll.fetch.render(toolkit, i, &scope).unwrap().url);
+        let sent = sent.map(|url| {
+            percent_encoding::percent_decode_str(url.as_str())
+                .decode_utf8()
+                .unwrap()
+                .replace('+', " ")
+        });
+        sent.collect::<Vec<String>>().join(" | ")
+    };
+    for (slug, args, cursor, answers, expected) in [
+        (
+            "GMAIL_NEW_GMAIL_MESSAGE",
+            json!({}),
+            json!({"since": 1000}),
+            json!({}),
+            "messages?q=after:999&labelIds=INBOX&maxResults=500",
+        ),
+        (
+            "GMAIL_NEW_GMAIL_MESSAGE",
+            json!({"labelIds": "INBOX,UNREAD", "query": "from:a OR from:b"}),
+            json!({"since": 1000, "page": "p"}),
+            json!({}),
+            "messages?q=after:999 (from:a OR from:b)&labelIds=INBOX&labelIds=UNREAD&maxResults=500&pageToken=p",
+        ),
+        (
+            "GOOGLESUPER_NEW_GMAIL_MESSAGE",
+            json!({"labelIds": ""}),
+            json!({"since": 1000}),
+            json!({}),
+            "https://gmail.googleapis.com/gmail/v1/users/me/messages?q=after:999&maxResults=500",
+        ),
+        (
+            "GOOGLEDRIVE_GOOGLE_DRIVE_CHANGES",
+            json!({}),
+            json!({"first": true}),
+            json!({}),
+            "/drive/v3/changes/startPageToken?supportsAllDrives=true",
+        ),
+        (
+            "GOOGLESUPER_GOOGLE_DRIVE_CHANGES",
+            json!({}),
+            json!({"token": "8", "page": "9"}),
+            json!({}),
+            "/drive/v3/changes?pageToken=9&pageSize=1000",
+        ),
+        (
+            "DISCORD_DISCORD_NEW_MESSAGE_TRIGGER",
+            json!({"channel_id": "7"}),
+            json!({"first": true}),
+            json!({}),
+            "/channels/7/messages?limit=1",
+        ),
+        (
+            "DISCORD_DISCORD_NEW_MESSAGE_TRIGGER",
+            json!({"channel_id": "7"}),
+            json!({"token": "10", "page": "12"}),
+            json!({}),
+            "/channels/7/messages?limit=50&after=12",
+        ),
+        (
+            "GOOGLESHEETS_NEW_ROWS_TRIGGER",
+            json!({"spreadsheet_id": "s", "sheet_name": "Ann's"}),
+            json!({"first": true}),
+            json!({}),
+            "ranges='Ann''s'!A2:ZZZ",
+        ),
+        (
+            "GOOGLESUPER_NEW_ROWS_TRIGGER",
+            json!({"spreadsheet_id": "s"}),
+            json!({"token": 9}),
+            json!({"rest": {"valueRanges": [{}]}}),
+            "https://sheets.googleapis.com/v4/spreadsheets/s/values:batchGet?ranges='Sheet1'!A9:ZZZ | https://sheets.googleapis.com/v4/spreadsheets/s/values:batchGet?ranges='Sheet1'!A2:ZZZ",
+        ),
+    ] {
+        let sent = asked(slug, args, cursor, answers);
+        assert!(sent.contains(expected), "{slug}: {sent}");
+    }
+}
+
+#[test]
+fn calls_that_are_no_events_are_answered_as_the_providers_ask() {
+    let catalog = built_in();
+    let greeting = |slug: &str, method: &str, roots: Value| {
+        let (_, trigger) = catalog.trigger(slug).unwrap();
+        webhook(trigger).greeting(trigger, method, &Map::new(), &map(roots)).unwrap()
+    };
+    let slack = greeting(
+        "SLACK_RECEIVE_MESSAGE",
+        "POST",
+        json!({"body": {"type": "url_verification", "challenge": "c"}}),
+    );
+    assert_eq!(slack.unwrap().json, Some(json!({"challenge": "c"})));
+    let asana =
+        greeting("ASANA_TASK_TRIGGER", "POST", json!({"headers": {"x-hook-secret": "s"}})).unwrap();
+    assert_eq!(asana.headers["x-hook-secret"], "s");
+    assert_eq!(asana.secrets["hook_secret"], "s");
+    let outlook = greeting(
+        "OUTLOOK_OUTLOOK_EVENT_TRIGGER",
+        "POST",
+        json!({"query": {"validationToken": "a b"}}),
+    );
+    assert_eq!(outlook.unwrap().text.as_deref(), Some("a b"));
+    assert_eq!(greeting("TRELLO_TRELLO_NEW_CARD_TRIGGER", "HEAD", json!({})).unwrap().status, 200);
+    for (slug, method) in [
+        ("SLACK_RECEIVE_MESSAGE", "POST"),
+        ("ASANA_TASK_TRIGGER", "POST"),
+        ("OUTLOOK_OUTLOOK_EVENT_TRIGGER", "POST"),
+        ("TRELLO_TRELLO_NEW_CARD_TRIGGER", "POST"),
+    ] {
+        assert!(
+            greeting(slug, method, json!({"body": {}, "headers": {}, "query": {}})).is_none(),
+            "{slug}"
+        );
+    }
+}
+
+#[test]
+fn what_the_provider_answers_is_kept() {
+    let catalog = built_in();
+    for (slug, answers, kept, secret) in [
+        ("GITHUB_STAR_ADDED_EVENT", json!({"answer": {"id": 7}}), json!({"hook_id": 7}), json!({})),
+        (
+            "STRIPE_STRIPE_CHARGE_FAILED_TRIGGER",
+            json!({"answer": {"id": "we_1", "secret": "whsec_1"}}),
+            json!({"hook_id": "we_1"}),
+            json!({"signing_secret": "whsec_1"}),
+        ),
+        (
+            "LINEAR_ISSUE_CREATED_TRIGGER",
+            json!({"answer": {"data": {"webhookCreate": {"webhook": {"id": "w"}}}}}),
+            json!({"hook_id": "w"}),
+            json!({}),
+        ),
+        (
+            "TRELLO_TRELLO_NEW_ACTIVITY_TRIGGER",
+            json!({"answer": {"id": "w"}}),
+            json!({"hook_id": "w"}),
+            json!({}),
+        ),
+        (
+            "JIRA_NEW_ISSUE_TRIGGER",
+            json!({"app": {"webhookRegistrationResult": [{"createdWebhookId": 1000}]}}),
+            json!({"webhook_id": 1000}),
+            json!({}),
+        ),
+        (
+            "JIRA_NEW_ISSUE_TRIGGER",
+            json!({"admin": {"self": "https://acme.atlassian.net/rest/webhooks/1.0/webhook/72"}}),
+            json!({"admin_id": "72"}),
+            json!({}),
+        ),
+        (
+            "GOOGLECALENDAR_GOOGLE_CALENDAR_EVENT_CHANGE_TRIGGER",
+            json!({"answer": {"id": "c", "resourceId": "r", "expiration": "1769850000000"}}),
+            json!({"channel_id": "c", "resource_id": "r"}),
+            json!({}),
+        ),
+    ] {
+        let (_, trigger) = catalog.trigger(slug).unwrap();
+        let register = webhook(trigger).register.as_ref().unwrap();
+        let scope = Scope { args: &Map::new(), conn: Map::new(), steps: map(answers), item: None };
+        let found = Kept::of(map(register.tool.result(&scope).unwrap().unwrap()));
+        assert_eq!(Value::Object(found.plain), kept, "{slug}");
+        assert_eq!(Value::Object(found.secret), secret, "{slug}");
+    }
+}
+
+/// The first set: names that callers have in their programs.
+#[test]
+fn the_names_of_the_first_set_are_there() {
+    let catalog = built_in();
+    let names: Vec<String> =
+        include_str!("triggers/names.txt").lines().map(str::to_owned).collect();
+    assert!(names.len() >= 40);
+    for name in names {
+        assert!(catalog.trigger(&name).is_some(), "{name}");
+    }
 }

@@ -106,6 +106,14 @@ pub struct Config {
     pub revocation_ttl: Duration,
     /// `event_ttl_s`
     pub event_ttl: Duration,
+    /// `realtime_cluster`
+    pub realtime_cluster: String,
+    /// `realtime_host`: host and port. Made from `public_url` when unset and that is HTTPS.
+    pub realtime_host: Option<String>,
+    /// `realtime_max_sockets`
+    pub realtime_max_sockets: usize,
+    /// `realtime_activity_timeout_s`
+    pub realtime_activity_timeout: Duration,
     /// `llm_base_url`, `llm_api_key`, `llm_model`
     pub llm: Option<Llm>,
     /// `log_format` is `json`.

@@ -179,6 +179,7 @@ impl Reader {
         let public_url = self
             .url("public_url", &["http", "https"])
             .unwrap_or_else(|| super::default_public_url(listen));
+        let realtime_host = self.realtime_host(&public_url);
         Config {
             listen,
             public_url,
@@ -223,6 +224,10 @@ impl Reader {
             poll_concurrency: self.at_least("poll_concurrency", 0),
             poll_claim: Duration::from_secs(self.at_least("poll_claim_s", 3)),
             event_ttl: self.seconds("event_ttl_s"),
+            realtime_cluster: self.realtime_cluster(),
+            realtime_host,
+            realtime_max_sockets: self.at_least("realtime_max_sockets", 1),
+            realtime_activity_timeout: self.seconds("realtime_activity_timeout_s"),
             llm: self.llm(),
             log_json: self.log_json(),
             log_filter: self.log_filter(),
@@ -254,6 +259,37 @@ impl Reader {
         let text = self.string(key).unwrap_or_default();
         let words = text.split(',').map(|word| word.trim().to_ascii_lowercase());
         words.filter(|word| !word.is_empty()).collect()
+    }
+
+    fn realtime_cluster(&mut self) -> String {
+        const KEY: &str = "realtime_cluster";
+        let label = self.string(KEY).unwrap_or_default();
+        let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        // With `ws-` before it, it is a part of a host's name.
+        if label.is_empty() || label.len() > 60 || !label.bytes().all(good) || label.ends_with('-')
+        {
+            self.wrong(KEY, "a label of lower case letters, digits and dashes, such as patchbay");
+        }
+        label
+    }
+
+    fn realtime_host(&mut self, public_url: &str) -> Option<String> {
+        const KEY: &str = "realtime_host";
+        let authority = |url: &url::Url| {
+            let host = url.host_str().filter(|host| !host.is_empty())?;
+            Some(format!("{host}:{}", url.port_or_known_default()?))
+        };
+        let Some(text) = self.string(KEY) else {
+            let url = url::Url::parse(public_url).ok()?;
+            return authority(&url).filter(|_| url.scheme() == "https");
+        };
+        let good = |b: u8| b.is_ascii_alphanumeric() || b".-:[]".contains(&b);
+        let url = url::Url::parse(&format!("https://{text}")).ok();
+        let host = url.as_ref().and_then(authority).filter(|_| text.bytes().all(good));
+        if host.is_none() {
+            self.wrong(KEY, "a host, such as api.example.com or api.example.com:8443");
+        }
+        host
     }
 
     fn mcp_allowed_hosts(&mut self) -> Vec<String> {

@@ -21,6 +21,7 @@ pub mod notify;
 pub mod oauth_client;
 pub mod project;
 pub mod rate_slice;
+pub mod realtime;
 pub mod recipe;
 pub mod refresh;
 pub mod revocation;

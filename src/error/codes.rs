@@ -174,6 +174,10 @@ codes! {
     WEBHOOK_ENDPOINT_NOT_FOUND = 2207 "WebhookEndpoint_NotFound" NOT_FOUND None;
     /// A call to a webhook endpoint or a trigger's URL that is not the provider's.
     HOOK_CALL_REFUSED = 2208 "Hook_CallRefused" UNAUTHORIZED Some(false);
+    /// The key's project has no such channel.
+    REALTIME_CHANNEL_FORBIDDEN = 2500 "Realtime_ChannelForbidden" FORBIDDEN Some(false);
+    /// A plain request where a WebSocket is spoken.
+    UPGRADE_REQUIRED = 2501 "Realtime_UpgradeRequired" BAD_REQUEST Some(false);
     /// Unknown execution log.
     LOG_NOT_FOUND = 1900 "Log_NotFound" NOT_FOUND None;
     /// The tool ran, but its log row is not committed (only where answers wait for that).

@@ -288,7 +288,7 @@ async fn stop(app: &AppState, project: &ProjectId, id: &TriggerId, for_good: boo
     let mut tx = app.db.begin().await?;
     let mut row = locked(&mut tx, project, id).await?;
     let claim = random_text(16);
-    let begun = stop_locked(app, &mut tx, &mut row, for_good, &claim).await?;
+    let begun = stop_locked(app, &mut tx, &mut row, for_good, None, &claim).await?;
     finish(app, tx, &row).await?;
     if begun {
         let worker = app.clone();
@@ -305,6 +305,7 @@ pub(super) async fn stop_locked(
     tx: &mut sqlx::PgConnection,
     row: &mut TriggerRow,
     for_good: bool,
+    reason: Option<&str>,
     claim: &str,
 ) -> Result<bool> {
     let at = now();
@@ -314,7 +315,7 @@ pub(super) async fn stop_locked(
     if row.disabled_at.is_none() || row.disabled_by.as_deref() == Some(disabled_by::SERVER) {
         row.disabled_at = Some(row.disabled_at.unwrap_or(at));
         row.disabled_by = Some(disabled_by::USER.to_owned());
-        row.disabled_reason = None;
+        row.disabled_reason = reason.map(str::to_owned);
     }
     if row.kind == "poll" {
         let (project, id) = (&row.project_id, &row.id);

@@ -8,6 +8,7 @@ mod logs;
 mod logs_internal;
 mod mcp;
 mod orgs;
+mod realtime;
 mod scopes;
 mod session;
 mod session_configs;
@@ -18,6 +19,7 @@ mod toolkits;
 mod tools;
 mod trigger_instances;
 mod triggers_types;
+mod webhook_endpoints;
 mod webhook_subscriptions;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -42,6 +44,8 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(logs_internal::router())
         .merge(mcp::router())
         .merge(trigger_instances::router())
+        .merge(webhook_endpoints::router())
         .merge(webhook_subscriptions::router())
         .merge(triggers_types::router())
+        .merge(realtime::router())
 }

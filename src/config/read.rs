@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::domain::project::OnAmbiguous;
 
-use super::{Config, DEFAULTS, EgressAllow, Llm, Providers};
+use super::{Config, DEFAULTS, EgressAllow, Llm, Providers, Relay};
 
 /// Every wrong setting, one line each. Values are not repeated: they may be secrets.
 #[derive(Debug)]
@@ -221,11 +221,16 @@ impl Reader {
             on_ambiguous_account: self.on_ambiguous_account(),
             refresh_concurrency: self.at_least("refresh_concurrency", 0),
             refresh_max_refusals: self.at_least("refresh_max_refusals", 1),
+            webhook_timeout: self.seconds("webhook_timeout_s"),
+            webhook_retry: self.webhook_retry(),
+            webhook_concurrency: self.at_least("webhook_concurrency", 1),
+            webhook_disable_after: self.seconds("webhook_disable_after_s"),
             poll_concurrency: self.at_least("poll_concurrency", 0),
             poll_claim: Duration::from_secs(self.at_least("poll_claim_s", 3)),
             event_ttl: self.seconds("event_ttl_s"),
             realtime_cluster: self.realtime_cluster(),
             realtime_host,
+            realtime_relay: self.realtime_relay(),
             realtime_max_sockets: self.at_least("realtime_max_sockets", 1),
             realtime_activity_timeout: self.seconds("realtime_activity_timeout_s"),
             llm: self.llm(),
@@ -254,11 +259,32 @@ impl Reader {
         claim
     }
 
+    fn webhook_retry(&mut self) -> Vec<Duration> {
+        const KEY: &str = "webhook_retry_s";
+        // A month: longer than events are kept.
+        let second = |word: &String| word.parse().ok().filter(|s| (1..=2_592_000).contains(s));
+        let waits: Option<Vec<u64>> = self.words(KEY).iter().map(second).collect();
+        let waits = waits.filter(|waits| waits.len() <= 20);
+        if waits.is_none() {
+            self.wrong(KEY, "up to 20 whole numbers of seconds, separated by commas");
+        }
+        waits.unwrap_or_default().into_iter().map(Duration::from_secs).collect()
+    }
+
     /// Words between commas, lower case.
     fn words(&self, key: &str) -> Vec<String> {
         let text = self.string(key).unwrap_or_default();
         let words = text.split(',').map(|word| word.trim().to_ascii_lowercase());
         words.filter(|word| !word.is_empty()).collect()
+    }
+
+    fn realtime_relay(&mut self) -> Option<Relay> {
+        const KEY: &str = "realtime_relay_url";
+        let relay = Relay::parse(&self.string(KEY)?);
+        if relay.is_none() {
+            self.wrong(KEY, "as https://KEY:SECRET@api-CLUSTER.pusher.com/apps/ID");
+        }
+        relay
     }
 
     fn realtime_cluster(&mut self) -> String {
@@ -514,6 +540,20 @@ mod tests {
         assert!(load("21", "60").is_ok());
         assert!(load("2", "2").unwrap_err().to_string().contains("3 or more"));
         assert_eq!(load("3", "2").unwrap().refresh_claim, Duration::from_secs(3));
+    }
+
+    #[test]
+    fn waits_after_failures_are_seconds_between_commas() {
+        let load = |text| load_from(&env(&[("PATCHBAY_WEBHOOK_RETRY_S", text)]));
+        let seconds = |text| {
+            load(text).unwrap().webhook_retry.iter().map(Duration::as_secs).collect::<Vec<_>>()
+        };
+        assert_eq!(seconds(""), [5, 300, 1800, 7200, 18_000, 36_000, 36_000]);
+        assert_eq!(seconds(" 1, 20 "), [1, 20]);
+        assert_eq!(seconds(","), Vec::<u64>::new());
+        for wrong in ["5,x", "0", "-1", "2592001", "1.5", &"1,".repeat(21)] {
+            assert!(load(wrong).unwrap_err().to_string().contains("WEBHOOK_RETRY_S"), "{wrong}");
+        }
     }
 
     #[test]

@@ -88,19 +88,19 @@ pub async fn events(
     .await
 }
 
-/// Triggers' events of some projects since a time, oldest first.
+/// Triggers' events of some projects, or of all, since a time, oldest first.
 pub async fn since(
     db: impl PgExecutor<'_>,
-    projects: &[ProjectId],
+    projects: Option<&[ProjectId]>,
     from: DateTime<Utc>,
     limit: i64,
 ) -> sqlx::Result<Vec<(ProjectId, EventId)>> {
     sqlx::query_as(
         "select project_id, id from event
-         where project_id = any ($1) and created_at >= $2 and type = $3
+         where ($1::text[] is null or project_id = any ($1)) and created_at >= $2 and type = $3
          order by created_at, id limit $4",
     )
-    .bind(projects.iter().map(ProjectId::as_str).collect::<Vec<_>>())
+    .bind(projects.map(|all| all.iter().map(ProjectId::as_str).collect::<Vec<_>>()))
     .bind(from)
     .bind(MESSAGE)
     .bind(limit)
@@ -123,4 +123,20 @@ pub async fn recent(db: impl PgExecutor<'_>, age: Duration) -> sqlx::Result<Vec<
 pub async fn ring(db: impl PgExecutor<'_>) -> sqlx::Result<()> {
     sqlx::query("select pg_notify($1, '')").bind(CHANNEL).execute(db).await?;
     Ok(())
+}
+
+/// Takes, or keeps, the lock of the server that publishes to the relay. It goes with the
+/// connection.
+pub async fn lead(db: impl PgExecutor<'_>) -> sqlx::Result<bool> {
+    // Asked for again, the lock would be held more than once; a connection of the server's own
+    // that ends gives it back in any case.
+    sqlx::query_scalar(
+        "select coalesce((select true from pg_locks where locktype = 'advisory' and classid = 7114
+                and objid = 39 and pid = pg_backend_pid() and granted
+                and database = (select oid from pg_database where datname = current_database())
+                limit 1),
+            pg_try_advisory_lock(7114, 39))",
+    )
+    .fetch_one(db)
+    .await
 }

@@ -156,6 +156,8 @@ codes! {
     WEBHOOK_SUBSCRIPTION_NOT_FOUND = 2400 "Webhook_SubscriptionNotFound" NOT_FOUND None;
     /// The project has a webhook subscription, and may have one.
     WEBHOOK_SUBSCRIPTION_EXISTS = 2401 "Webhook_SubscriptionExists" CONFLICT Some(false);
+    /// The webhook subscription is switched off.
+    WEBHOOK_SUBSCRIPTION_DISABLED = 2402 "Webhook_SubscriptionDisabled" CONFLICT Some(false);
     /// Unknown trigger type.
     TRIGGER_TYPE_NOT_FOUND = 2200 "TriggerType_NotFound" NOT_FOUND None;
     /// Unknown trigger instance.

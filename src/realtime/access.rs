@@ -28,11 +28,18 @@ pub struct Access {
 
 /// Where this client connects to, for the events of a project.
 pub fn access(config: &Config, project: &ProjectId, client: Client<'_>) -> Access {
+    if let Some(relay) = &config.realtime_relay
+        && let Some(cluster) = &relay.cluster
+    {
+        return Access { key: relay.key.clone(), cluster: cluster.clone() };
+    }
     let cluster = match &config.realtime_host {
         Some(host) if client.takes_any_cluster() => format!("x@{host}/"),
         _ => config.realtime_cluster.clone(),
     };
-    Access { key: project.to_string(), cluster }
+    // A relay of the operator's own stands where this server would.
+    let key = config.realtime_relay.as_ref().map_or(project.as_str(), |relay| &relay.key);
+    Access { key: key.to_owned(), cluster }
 }
 
 impl Client<'_> {

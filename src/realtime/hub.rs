@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::channel::Channel;
 use super::listen;
+use super::relay::Queue;
 use crate::app::AppState;
 use crate::domain::id::ProjectId;
 
@@ -59,6 +60,8 @@ pub struct Hub {
     listening: watch::Sender<usize>,
     /// Whether new events are heard of.
     hears: watch::Sender<bool>,
+    /// The way to the relay, which listens to all projects.
+    pub(super) relay: Option<Queue>,
 }
 
 /// The sockets of a project.
@@ -93,14 +96,17 @@ impl End {
 impl Hub {
     /// Over a server. Listens for as long as that runs, whenever a socket does.
     pub fn start(app: &AppState) -> Arc<Self> {
+        let relay = app.config.realtime_relay.as_ref().map(|_| Queue::new());
+        let (relay, publications) = relay.unzip();
         let hub = Arc::new(Self {
             app: app.clone(),
             rooms: Mutex::default(),
             next: AtomicU64::default(),
-            listening: watch::Sender::new(0),
+            listening: watch::Sender::new(usize::from(relay.is_some())),
             hears: watch::Sender::new(false),
+            relay,
         });
-        app.tasks.spawn(listen::run(hub.clone()));
+        app.tasks.spawn(listen::run(hub.clone(), publications));
         hub
     }
 
@@ -149,11 +155,24 @@ impl Hub {
         let _ = self.hears.subscribe().wait_for(|hears| *hears).await;
     }
 
-    /// The projects that somebody listens to.
-    pub(super) fn projects(&self) -> Vec<ProjectId> {
+    /// Whether anybody listens to anything.
+    pub(super) fn is_idle(&self) -> bool {
+        *self.listening.borrow() == 0
+    }
+
+    /// Whether anybody listens to a project.
+    pub(super) fn wants(&self, project: &ProjectId) -> bool {
+        self.relay.is_some() || self.channels(project).next().is_some()
+    }
+
+    /// The projects that somebody listens to; none when that is all of them.
+    pub(super) fn projects(&self) -> Option<Vec<ProjectId>> {
+        if self.relay.is_some() {
+            return None;
+        }
         let rooms = self.rooms();
         let listened = rooms.iter().filter(|(_, room)| room.channels() != 0);
-        listened.map(|(project, _)| project.clone()).collect()
+        Some(listened.map(|(project, _)| project.clone()).collect())
     }
 
     /// The channels of a project that somebody listens to.

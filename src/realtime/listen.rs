@@ -20,10 +20,12 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::hub::{Burst, Hub};
-use super::message::{frame, messages};
+use super::message::{Message, frame, messages};
 use super::payload::payload;
+use super::relay::{self, Publications};
 use crate::db;
 use crate::db::event::{Announced, CHANNEL};
+use crate::db::realtime::TriggerEvent;
 use crate::domain::id::{EventId, ProjectId};
 use crate::domain::time;
 
@@ -54,10 +56,15 @@ const MOST_MISSED: i64 = 50_000;
 type Id = (ProjectId, EventId);
 
 /// Listens whenever a socket does, until the server stops.
-pub async fn run(hub: Arc<Hub>) {
+pub async fn run(hub: Arc<Hub>, publications: Option<Publications>) {
     let stop = hub.app.stop.clone();
     let (sender, receiver) = mpsc::channel(QUEUE);
-    let work = async { tokio::join!(listen(&hub, sender), read(&hub, receiver)) };
+    let relay = async {
+        let Some(relay) = hub.app.config.realtime_relay.as_ref() else { return };
+        let Some((queue, publications)) = hub.relay.as_ref().zip(publications) else { return };
+        tokio::join!(relay::lead(&hub, queue), relay::publish(&hub, relay, publications));
+    };
+    let work = async { tokio::join!(listen(&hub, sender), read(&hub, receiver), relay) };
     tokio::select! {
         _ = work => {}
         () = stop.cancelled() => {}
@@ -86,7 +93,7 @@ async fn listen(hub: &Hub, found: mpsc::Sender<Id>) {
                     tracing::warn!(%error, "the listener for events is not connected; trying again");
                 }
             }
-            if hub.projects().is_empty() {
+            if hub.is_idle() {
                 break;
             }
             sleep(wait).await;
@@ -166,7 +173,8 @@ async fn unwanted(hub: &Hub) {
 async fn catch_up(hub: &Hub, heard: &mut Heard, found: &mpsc::Sender<Id>) -> sqlx::Result<()> {
     let Some(until) = heard.until else { return Ok(()) };
     let from = until - TimeDelta::from_std(OVERLAP).unwrap_or_default();
-    let ids = db::realtime::since(&hub.app.db, &hub.projects(), from, MOST_MISSED).await?;
+    let projects = hub.projects();
+    let ids = db::realtime::since(&hub.app.db, projects.as_deref(), from, MOST_MISSED).await?;
     if ids.len() as i64 == MOST_MISSED {
         tracing::error!("more events were missed than are read again; sockets do not get the rest");
     }
@@ -179,7 +187,7 @@ async fn catch_up(hub: &Hub, heard: &mut Heard, found: &mpsc::Sender<Id>) -> sql
 
 /// Passes an event on when it is new and somebody wants it.
 async fn take(hub: &Hub, heard: &mut Heard, found: &mpsc::Sender<Id>, id: Id) {
-    if heard.is_new(id.1.clone()) && hub.channels(&id.0).next().is_some() {
+    if heard.is_new(id.1.clone()) && hub.wants(&id.0) {
         // Fails only when the server stops.
         let _ = found.send(id).await;
     }
@@ -222,23 +230,12 @@ impl Heard {
 async fn read(hub: &Hub, mut found: mpsc::Receiver<Id>) {
     let mut ids = Vec::with_capacity(BATCH);
     loop {
-        let room = BATCH - ids.len();
-        if ids.is_empty() && found.recv_many(&mut ids, room).await == 0 {
+        if ids.is_empty() && found.recv_many(&mut ids, BATCH).await == 0 {
             return;
         }
-        ids.retain(|(project, _)| hub.channels(project).next().is_some());
-        if ids.is_empty() {
-            continue;
-        }
-        match db::realtime::events(&hub.app.db, &ids, BATCH_BYTES).await {
-            Ok(events) => {
-                let more = events.first().is_some_and(|first| first.found > events.len() as i64);
-                let last = events.last().map_or(0, |last| last.position);
-                events.iter().for_each(|event| send(hub, event));
-                // Those that were too long for one round have another.
-                let done = usize::try_from(last).unwrap_or_default();
-                if more { drop(ids.drain(..done.min(ids.len()))) } else { ids.clear() }
-            }
+        ids.retain(|(project, _)| hub.wants(project));
+        match events(hub, &mut ids).await {
+            Ok(events) => events.iter().for_each(|event| send(hub, event)),
             Err(error) => {
                 tracing::warn!(%error, "cannot read events; trying again");
                 sleep(MAX_WAIT).await;
@@ -247,11 +244,33 @@ async fn read(hub: &Hub, mut found: mpsc::Receiver<Id>) {
     }
 }
 
-fn send(hub: &Hub, event: &db::realtime::TriggerEvent) {
-    let messages = messages(event.id.as_str(), payload(event));
+/// Takes the events that come first out of the list: not all, when there are many, or long ones.
+pub(super) async fn events(hub: &Hub, ids: &mut Vec<Id>) -> sqlx::Result<Vec<TriggerEvent>> {
+    let wanted = &ids[..ids.len().min(BATCH)];
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let events = db::realtime::events(&hub.app.db, wanted, BATCH_BYTES).await?;
+    let cut = events.first().is_some_and(|first| first.found > events.len() as i64);
+    let last = events.last().map_or(0, |last| usize::try_from(last.position).unwrap_or_default());
+    let done = if cut { last.clamp(1, wanted.len()) } else { wanted.len() };
+    ids.drain(..done);
+    Ok(events)
+}
+
+/// An event as messages of the protocol.
+pub(super) fn messages_of(event: &TriggerEvent) -> Vec<Message> {
+    messages(event.id.as_str(), payload(event))
+}
+
+fn send(hub: &Hub, event: &TriggerEvent) {
+    let messages = messages_of(event);
     for channel in hub.channels(&event.project_id) {
         let name = channel.name(&event.project_id);
         let frames = messages.iter().map(|message| frame(&name, message)).collect();
         hub.send(&event.project_id, channel, &Arc::new(Burst::new(frames)));
+    }
+    if let Some(relay) = &hub.relay {
+        relay.publish(&event.project_id, &messages);
     }
 }

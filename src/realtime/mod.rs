@@ -9,6 +9,7 @@
 //! | `message` | how it is cut and framed |
 //! | `hub` | the sockets of this replica |
 //! | `listen` | hearing of events, also of those that were missed |
+//! | `relay` | publishing them through a service instead |
 
 mod access;
 mod channel;
@@ -16,6 +17,7 @@ mod hub;
 mod listen;
 mod message;
 mod payload;
+mod relay;
 mod sign;
 
 pub use access::{Access, Client, access};

@@ -5,6 +5,7 @@
 //! are kept. Each is bound to a socket, so none outlives its connection.
 
 use hmac::{Hmac, KeyInit, Mac};
+use secrecy::ExposeSecret;
 use sha2::Sha256;
 
 use super::channel::Channel;
@@ -22,9 +23,19 @@ pub async fn auth(
     socket_id: &str,
     channel: Channel,
 ) -> Result<String> {
-    let keys = app.vault.link_keys().await?;
-    let mac = signature(&secret(keys.newest(), project), socket_id, &channel.name(project));
-    Ok(format!("{project}:{}", hex::encode(mac.finalize().into_bytes())))
+    let name = channel.name(project);
+    let (key, mac) = match &app.config.realtime_relay {
+        // The socket is at the relay, which knows the app's own secret.
+        Some(relay) => {
+            let secret = relay.secret.expose_secret().as_bytes();
+            (relay.key.as_str(), signature(secret, socket_id, &name))
+        }
+        None => {
+            let secret = secret(app.vault.link_keys().await?.newest(), project);
+            (project.as_str(), signature(&secret, socket_id, &name))
+        }
+    };
+    Ok(format!("{key}:{}", hex::encode(mac.finalize().into_bytes())))
 }
 
 /// Whether [`auth`] gave this, on whichever replica.
@@ -55,7 +66,8 @@ pub async fn verify(
     Ok(app.vault.link_keys_again().await?.all().any(signed_with))
 }
 
-fn mac(key: &[u8]) -> Hmac<Sha256> {
+/// A keyed hash that is to be fed.
+pub(super) fn mac(key: &[u8]) -> Hmac<Sha256> {
     #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
     Hmac::<Sha256>::new_from_slice(key).expect("any key")
 }

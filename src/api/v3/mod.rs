@@ -18,6 +18,7 @@ mod toolkit_detail;
 mod toolkits;
 mod tools;
 mod trigger_instances;
+mod trigger_logs;
 mod triggers_types;
 mod webhook_endpoints;
 mod webhook_subscriptions;
@@ -46,6 +47,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(trigger_instances::router())
         .merge(webhook_endpoints::router())
         .merge(webhook_subscriptions::router())
+        .merge(trigger_logs::router())
         .merge(triggers_types::router())
         .merge(realtime::router())
 }

@@ -6,3 +6,4 @@ mod faults;
 mod joining;
 mod many;
 mod protocol;
+mod relay;

@@ -39,7 +39,7 @@ use crate::error::{Error, Result, codes};
 
 pub use call::Call;
 pub use farewell::{Going, farewell};
-pub use instance::{Wanted, delete, list, set_enabled, upsert};
+pub use instance::{Wanted, delete, list, replay, set_enabled, upsert};
 
 /// Path of the URLs that providers call, for instances.
 pub const INSTANCE_PATH: &str = "/hooks/t";

@@ -264,6 +264,12 @@ async fn a_secret_of_a_handshake_is_kept_once_and_checked_from_then_on() {
     assert_eq!(post("mine").await.status, 401);
     assert_eq!(post(&hook.secret).await.status, 200);
     assert_eq!(world.events(&id).await.len(), 1);
+    // The next registration may bring another one.
+    world.manage(&id, "disable").await.expect(200);
+    world.until(&id, |shown| shown["state"]["registration"] == "removed").await;
+    world.provider.mood(|mood| mood.shakes = "another-secret");
+    world.manage(&id, "enable").await.expect(200);
+    assert_eq!([post(&hook.secret).await.status, post("another-secret").await.status], [401, 200]);
     let sealed: Vec<u8> = sqlx::query_scalar("select secrets from trigger_instance")
         .fetch_one(&world.app.app.db)
         .await
@@ -456,4 +462,34 @@ async fn one_url_of_an_app_serves_all_instances_that_a_call_concerns() {
     assert_eq!(stranger.get(path).await.expect(200)["items"], json!([]));
     let none = json!({"toolkit_slug": "github", "client_id": "a"});
     client.post(path, none).await.expect_error(400);
+}
+
+#[tokio::test]
+async fn events_of_a_time_span_are_sent_again_under_their_ids() {
+    let (world, id, hook) = with_thing().await;
+    let client = world.app.client();
+    let sub = json!({"webhook_url": format!("http://{}/nobody", world.app.address),
+        "enabled_events": ["composio.trigger.message"], "version": "V3"});
+    client.post("/api/v3/webhook_subscriptions", sub).await;
+    for n in 0..3 {
+        call(&world, &hook, &format!("d{n}"), &thing("cup")).await.expect(200);
+    }
+    world.sql("update webhook_delivery set outcome = 'delivered', next_at = null, ended_at = now(), claim = null").await;
+    let events = world.events(&id).await;
+    let path = format!("/api/v3/trigger_instances/manage/{id}/replay");
+    let at = |n: usize| patchbay::domain::time::iso(events[n].created_at);
+    let body = json!({"from": at(1)});
+    assert_eq!(client.post(&path, body).await.expect(200), json!({"deliveries": 2}));
+    let waiting: i64 =
+        sqlx::query_scalar("select count(*) from webhook_delivery where event_id = $1")
+            .bind(events[2].id.as_str())
+            .fetch_one(&world.app.app.db)
+            .await
+            .unwrap();
+    assert_eq!((waiting, world.events(&id).await.len()), (1, 3));
+    for body in [json!({}), json!({"from": "yesterday"}), json!({"from": at(1), "to": at(0)})] {
+        client.post(&path, body).await.expect_error(400);
+    }
+    let stranger = world.app.client_of(&world.app.another_project().await);
+    stranger.post(&path, json!({"from": at(0)})).await.expect_error(404);
 }

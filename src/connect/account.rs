@@ -120,6 +120,7 @@ pub(super) async fn commit(
     account: &Account,
 ) -> Result<()> {
     let what = changed(account);
+    db::trigger_poll::resume(&mut *tx, &account.project_id, &account.id).await?;
     app.changed(&mut *tx, &what).await?;
     tx.commit().await?;
     app.cache.invalidate(&what);

@@ -181,6 +181,46 @@ pub async fn keep(
     Ok(done.rows_affected() == 1)
 }
 
+/// Gives a claim back without a word: anybody may poll at once.
+pub async fn release(
+    db: impl PgExecutor<'_>,
+    row: (&ProjectId, &TriggerId),
+    claim: &str,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "update trigger_poll set claim = null, next_at = now()
+         where project_id = $1 and trigger_id = $2 and claim = $3",
+    )
+    .bind(row.0)
+    .bind(row.1)
+    .bind(claim)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// An account changed: when it can be used now, what waits because of it is polled within seconds.
+pub async fn resume(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    account_id: &AccountId,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "update trigger_poll p set next_at = least(p.next_at, now() + random() * interval '5 s')
+         from trigger_instance i
+         join connected_account a on a.project_id = i.project_id and a.id = i.account_id
+         where i.project_id = $1 and i.account_id = $2 and i.deleted_at is null
+            and a.status = 'ACTIVE' and not a.is_disabled and a.deleted_at is null
+            and p.project_id = i.project_id and p.trigger_id = i.id and p.is_active
+            and p.claim is null and p.failures > 0",
+    )
+    .bind(project_id)
+    .bind(account_id)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// How a poll ended.
 #[derive(Debug)]
 pub struct Polled<'a> {

@@ -25,6 +25,9 @@ use crate::execute;
 /// Most new items of one poll; the rest is for the next.
 const MAX_ITEMS: usize = 500;
 
+/// The same when each is asked about: what is found is in memory until it is stored.
+const MAX_ASKED: usize = 100;
+
 /// A poll begins no more requests after this time.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -109,6 +112,11 @@ impl Asker<'_> {
     fn now(&self) -> i64 {
         let passed = i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX);
         self.due.now.timestamp_millis().saturating_add(passed)
+    }
+
+    /// Most new items of one poll.
+    fn most(&self) -> usize {
+        if self.poll.each.is_some() { MAX_ASKED } else { MAX_ITEMS }
     }
 
     /// Whether no more requests are to be begun.
@@ -254,7 +262,7 @@ impl Asker<'_> {
                 }
             }
             let full = pages.read.len() >= self.poll.def.max_pages.max(1) as usize
-                || pages.fresh.len() >= MAX_ITEMS;
+                || pages.fresh.len() >= if state.ready { self.most() } else { MAX_ITEMS };
             if full || self.is_over() {
                 return pages;
             }
@@ -363,7 +371,7 @@ impl Asker<'_> {
     ) -> bool {
         let mut fresh = std::mem::take(&mut pages.fresh);
         fresh.sort_by_key(|fresh| fresh.at.unwrap_or(i64::MAX));
-        let rest = fresh.split_off(fresh.len().min(MAX_ITEMS));
+        let rest = fresh.split_off(fresh.len().min(self.most()));
         let mut first_left = rest.iter().map(|fresh| fresh.page).min();
         let mut top = state.scan.as_ref().and_then(|scan| scan.top);
         let had = match self.told_before(&fresh).await {

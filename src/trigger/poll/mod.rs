@@ -26,6 +26,7 @@ use serde_json::Value;
 use self::look::{Asker, LOOK_BACK_MS, Looked, Trouble};
 use self::state::State;
 use self::wait::Cause;
+use super::health;
 use crate::app::{App, AppState};
 use crate::catalog::trigger::How;
 use crate::db;
@@ -39,6 +40,9 @@ pub use turns::Turns;
 
 /// Longest text of a failure that is stored.
 const MAX_ERROR: usize = 800;
+
+/// How long a poll may take after the server was told to stop.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Claims polls that are due, as many as there is room for, and begins them; returns how many.
 ///
@@ -92,6 +96,13 @@ async fn poll(app: &App, row: &DueRow, claim: &str) {
                 }
                 return;
             }
+            // What it waits for may take long, and whoever comes next finds it again.
+            () = stopped(app) => {
+                if let Err(error) = db::trigger_poll::release(&app.db, key, claim).await {
+                    tracing::warn!(%error, "a claim could not be given back");
+                }
+                return;
+            }
             () = tokio::time::sleep(lease / 3) => {
                 match db::trigger_poll::keep(&app.db, key, claim, lease).await {
                     Ok(true) => {}
@@ -102,6 +113,12 @@ async fn poll(app: &App, row: &DueRow, claim: &str) {
             }
         }
     }
+}
+
+/// The server stops, and has been stopping for a while.
+async fn stopped(app: &App) {
+    app.stop.cancelled().await;
+    tokio::time::sleep(GRACE).await;
 }
 
 async fn work(app: &App, row: &DueRow, claim: &str) -> Result<()> {
@@ -119,9 +136,10 @@ async fn work(app: &App, row: &DueRow, claim: &str) -> Result<()> {
     };
     let looked = match asker(app, row, began).await? {
         Ok(ready) => ready.look(state).await,
-        Err(trouble) => {
+        Err(No::Now(trouble)) => {
             return store(app, row, claim, None, Some(trouble), Vec::new(), false).await;
         }
+        Err(No::Ever(reason)) => return disable(app, row, claim, &reason).await,
     };
     let Looked { state, told, goes_on, trouble } = looked;
     let cursor = serde_json::to_value(&state).map_err(crate::error::Error::internal)?;
@@ -174,6 +192,25 @@ async fn store(
     Ok(())
 }
 
+/// Ends the polling of an instance that can never work again, and tells its project.
+async fn disable(app: &App, row: &DueRow, claim: &str, reason: &str) -> Result<()> {
+    let mut tx = app.db.begin().await?;
+    let found = db::trigger_instance::lock(&mut *tx, &row.project_id, &row.trigger_id).await?;
+    let Some(mut instance) = found.filter(|instance| instance.deleted_at.is_none()) else {
+        return Ok(());
+    };
+    let polled = Polled { cursor: None, wait: Duration::ZERO, error: Some((reason, row.failures)) };
+    let key = (&row.project_id, &row.trigger_id);
+    if !db::trigger_poll::finish(&mut *tx, key, claim, &polled).await? {
+        return Ok(());
+    }
+    health::disable(app, &mut tx, &mut instance, reason).await?;
+    db::trigger_instance::save_beside_hook(&mut *tx, &instance).await?;
+    tx.commit().await?;
+    app.cache.invalidate(&super::changed(&instance));
+    Ok(())
+}
+
 fn shortened(text: &str) -> String {
     let mut text: String = text.replace('\0', "\u{fffd}");
     if let Some((end, _)) = text.char_indices().nth(MAX_ERROR) {
@@ -183,24 +220,32 @@ fn shortened(text: &str) -> String {
     text
 }
 
+/// Why there is no look.
+enum No {
+    /// It may work later.
+    Now(Trouble),
+    /// It never will.
+    Ever(String),
+}
+
 /// Everything that a look takes, or why there is none.
 async fn asker<'a>(
     app: &'a App,
     row: &'a DueRow,
     began: Instant,
-) -> Result<std::result::Result<Asker<'a>, Trouble>> {
-    let no = |cause, error| Ok(Err(Trouble { cause, error }));
+) -> Result<std::result::Result<Asker<'a>, No>> {
+    let no = |error| Ok(Err(No::Now(Trouble { cause: Cause::Account, error })));
     let Some((toolkit, trigger)) = app.catalog.trigger(&row.slug) else {
         let error = format!("This server has no trigger type {}", row.slug);
-        return no(Cause::Account, error);
+        return no(error);
     };
     let How::Poll(poll) = &trigger.how else {
         let error = format!("{} is no longer a trigger type that polls", row.slug);
-        return no(Cause::Account, error);
+        return no(error);
     };
     let (account, config) = match access(app, row).await? {
         Ok(access) => access,
-        Err(error) => return no(Cause::Account, error),
+        Err(no) => return Ok(Err(no)),
     };
     let cursor = Value::Null;
     let args = &row.config.0;
@@ -212,22 +257,23 @@ async fn asker<'a>(
 async fn access(
     app: &App,
     row: &DueRow,
-) -> Result<std::result::Result<(Arc<Account>, Arc<AuthConfig>), String>> {
+) -> Result<std::result::Result<(Arc<Account>, Arc<AuthConfig>), No>> {
+    let no = |error| Ok(Err(No::Now(Trouble { cause: Cause::Account, error })));
     let id = &row.account_id;
     let Some(account) = app.cache.account(&row.project_id, id).await? else {
-        return Ok(Err(format!("Connected account {id} is deleted")));
+        return Ok(Err(No::Ever(format!("Connected account {id} is deleted"))));
     };
     if account.is_disabled {
-        return Ok(Err(format!("Connected account {id} is disabled")));
+        return no(format!("Connected account {id} is disabled"));
     }
     if account.status != AccountStatus::Active {
         let why = account.status_reason.as_deref().unwrap_or("connect it again");
-        return Ok(Err(format!("Connected account {id} is {}: {why}", account.status.as_str())));
+        return no(format!("Connected account {id} is {}: {why}", account.status.as_str()));
     }
     let config = app.cache.auth_config(&row.project_id, &account.auth_config_id).await?;
-    Ok(match config {
-        Some(config) if config.is_enabled => Ok((account, config)),
-        Some(config) => Err(format!("The account's auth config {} is disabled", config.id)),
-        None => Err("The account's auth config is deleted".to_owned()),
-    })
+    match config {
+        Some(config) if config.is_enabled => Ok(Ok((account, config))),
+        Some(config) => no(format!("The account's auth config {} is disabled", config.id)),
+        None => no("The account's auth config is deleted".to_owned()),
+    }
 }

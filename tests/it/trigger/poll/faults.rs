@@ -185,3 +185,43 @@ async fn what_postgresql_cannot_store_is_told_all_the_same() {
     let told = world.told(&id).await;
     assert_eq!(told[0].1["text"], "before\u{fffd}after");
 }
+
+#[tokio::test]
+async fn an_account_that_is_deleted_ends_the_polling_and_the_project_is_told() {
+    let world = World::new().await;
+    let id = world.watching("FEED_BY_TIME").await;
+    world.sql("update connected_account set deleted_at = now()").await;
+    let lists = world.feed.lists();
+    world.poll().await;
+    world.poll().await;
+    assert_eq!(world.feed.lists(), lists);
+    assert!(!world.value::<bool>("is_active", &id).await);
+    let (db, project) = (&world.app.app.db, &world.app.project.id);
+    let row = patchbay::db::trigger_instance::get(db, project, &id).await.unwrap().unwrap();
+    assert_eq!(row.disabled_by.as_deref(), Some("server"));
+    assert!(row.disabled_reason.unwrap().contains("is deleted"));
+    let events = patchbay::db::event::of_subject(db, project, id.as_str(), 10).await.unwrap();
+    let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, ["composio.trigger.disabled"]);
+}
+
+#[tokio::test]
+async fn an_account_that_works_again_is_polled_soon() {
+    let world = World::new().await;
+    let id = world.watching("FEED_BY_TIME").await;
+    let path = format!("/api/v3/connected_accounts/{}/status", world.account.id);
+    let set = |enabled: bool| {
+        let (client, path) = (world.app.client(), path.clone());
+        async move { client.patch(&path, serde_json::json!({"enabled": enabled})).await.expect(200) }
+    };
+    set(false).await;
+    world.poll().await;
+    assert!(world.wait(&id).await > 30.0);
+    set(true).await;
+    assert!(world.wait(&id).await < 6.0);
+    world.poll().await;
+    assert_eq!(world.value::<i32>("failures", &id).await, 0);
+    assert!(world.wait(&id).await > 30.0);
+    set(true).await;
+    assert!(world.wait(&id).await > 30.0, "there is nothing to make up for");
+}

@@ -76,7 +76,7 @@ impl App {
         let limits = RateLimiter::start(&config, db.clone(), &tasks, &stop);
         let net = Client::new(&config)?;
         let files = Files::new(&config, db.clone(), &vault);
-        let outbox = Outbox::new(db.clone());
+        let outbox = Outbox::start(db.clone(), &tasks, &stop);
         Ok(Arc::new(Self {
             config,
             outbox,

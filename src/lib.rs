@@ -5,7 +5,7 @@
 //! 0 `domain error config telemetry`, 1 `db vault net catalog`,
 //! 2 `cache storage logbook outbox limits search`, 3 `app`,
 //! 4 `caller credentials execute connect session trigger webhook realtime mcp_server mcp_oauth`,
-//! 5 `api web mcp worker`, 6 `boot cli`.
+//! 5 `api web mcp socket worker`, 6 `boot cli`.
 
 pub mod api;
 pub mod app;
@@ -21,6 +21,7 @@ pub mod db;
 pub mod domain;
 pub mod error;
 pub mod execute;
+pub mod ingress;
 pub mod limits;
 pub mod logbook;
 pub mod mcp;
@@ -28,8 +29,10 @@ pub mod mcp_oauth;
 pub mod mcp_server;
 pub mod net;
 pub mod outbox;
+pub mod realtime;
 pub mod search;
 pub mod session;
+pub mod socket;
 pub mod storage;
 pub mod telemetry;
 pub mod trigger;

@@ -85,8 +85,13 @@ stack_start() {
     export PSQL
     database="acceptance_$$"
     psql_admin -c "create database $database" || return
-    server short "$short" PATCHBAY_CONNECT_TTL_S=2 \
-        PATCHBAY_DATABASE_URL="${TEST_DATABASE_URL/\/postgres?/\/$database?}" || return
+    SHORT_DATABASE_URL="${TEST_DATABASE_URL/\/postgres?/\/$database?}"
+    REALTIME_TLS_PORT="$(free_port)" || return
+    REALTIME_LABEL=patchbay-test
+    export SHORT_DATABASE_URL REALTIME_TLS_PORT REALTIME_LABEL
+    server short "$short" PATCHBAY_CONNECT_TTL_S=2 PATCHBAY_DATABASE_URL="$SHORT_DATABASE_URL" \
+        PATCHBAY_REALTIME_HOST="localhost:$REALTIME_TLS_PORT" \
+        PATCHBAY_REALTIME_CLUSTER="$REALTIME_LABEL" || return
     # shellcheck source=/dev/null
     source "$run/main/env"
     stack_up=1

@@ -52,6 +52,25 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJ
     }
 }
 
+/// The fields of a form, or a JSON body of the same shape.
+#[derive(Debug, Clone)]
+pub struct JsonOrForm<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonOrForm<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        let bytes = body(request, state).await?;
+        // The content type is not looked at: the fields of a form never begin like an object.
+        if bytes.iter().find(|b| !b.is_ascii_whitespace()).is_some_and(|b| b"{[".contains(b)) {
+            return parse(&bytes).map(Self);
+        }
+        let fields = url::form_urlencoded::parse(&bytes);
+        let fields = fields.map(|(name, value)| (name.into_owned(), value.into_owned().into()));
+        from_value(serde_json::Value::Object(fields.collect())).map(Self)
+    }
+}
+
 async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
     Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
         BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => too_large(),

@@ -44,7 +44,9 @@ pub fn router(app: AppState) -> Router {
     routes
         .route_layer(axum::middleware::from_fn_with_state(app.clone(), auth::identify))
         .merge(crate::web::router())
+        .merge(crate::ingress::router())
         .merge(crate::mcp::router(&app))
+        .merge(crate::socket::router(&app))
         .merge(spec::router())
         .fallback(middleware::not_found)
         .method_not_allowed_fallback(middleware::method_not_allowed)

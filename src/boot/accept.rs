@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::io::ErrorKind;
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
@@ -14,8 +15,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
@@ -29,7 +30,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until `stop`, then lets requests under way end.
 pub async fn serve(router: Router, listener: TcpListener, stop: &CancellationToken) {
-    let connections = GracefulShutdown::new();
+    // Every connection holds a receiver until it ends, or has become a WebSocket.
+    let connections = watch::Sender::new(());
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD);
     loop {
@@ -54,17 +56,27 @@ pub async fn serve(router: Router, listener: TcpListener, stop: &CancellationTok
             request.extensions_mut().insert(ConnectInfo(peer));
             answer(&router, request)
         });
-        let connection = http.serve_connection(TokioIo::new(stream), service);
-        let connection = connections.watch(connection);
+        let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let mut last_request = connections.subscribe();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let mut connection = pin!(connection);
+            let outcome = tokio::select! {
+                outcome = connection.as_mut() => outcome,
+                _ = last_request.changed() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = outcome {
                 tracing::debug!(%error, "connection");
             }
         });
     }
     drop(listener);
-    tracing::info!(connections = connections.count(), "stopping; requests under way may end");
-    if tokio::time::timeout(REQUESTS_END, connections.shutdown()).await.is_err() {
+    let open = connections.receiver_count();
+    tracing::info!(connections = open, "stopping; requests under way may end");
+    connections.send_replace(());
+    if tokio::time::timeout(REQUESTS_END, connections.closed()).await.is_err() {
         tracing::warn!("requests under way were cut off");
     }
 }

@@ -5,8 +5,12 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use chrono::{DateTime, Duration, NaiveDate, NaiveDateTime, SecondsFormat};
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind};
+use sha2::{Digest, Sha256};
+use url::Url;
 
 use super::{mime, template};
+use crate::domain::id::random_text;
+use crate::domain::time::{iso, now};
 
 /// Registers them.
 pub(super) fn add(env: &mut Environment<'static>) {
@@ -24,6 +28,10 @@ pub(super) fn add(env: &mut Environment<'static>) {
     env.add_filter("tree", tree);
     env.add_filter("reshape", reshape);
     env.add_filter("numbered", numbered);
+    env.add_filter("sha256", sha256);
+    env.add_filter("url_param", url_param);
+    env.add_function("now", || iso(now()));
+    env.add_function("unique", || random_text(32));
     env.add_test("none", |value: &Value| is_none(value));
 }
 
@@ -187,6 +195,23 @@ fn numbered(value: &Value, first: i64) -> Result<Value, Error> {
     Ok(list.into())
 }
 
+/// The SHA-256 of a text, or of the JSON of anything else, in hexadecimal.
+fn sha256(value: &Value) -> Result<String, Error> {
+    let text = match value.as_str() {
+        Some(text) => text.to_owned(),
+        None => template::to_json(value).map_err(wrong)?.to_string(),
+    };
+    Ok(hex::encode(Sha256::digest(text.as_bytes())))
+}
+
+/// A parameter of a URL's query: some providers give the next page as a whole URL.
+fn url_param(value: &Value, name: &str) -> Result<Value, Error> {
+    let Some(text) = value.as_str() else { return Ok(().into()) };
+    let url = Url::parse(text).map_err(|_| wrong("not a URL"))?;
+    let found = url.query_pairs().find(|(key, _)| key == name);
+    Ok(found.map_or(().into(), |(_, value)| value.into_owned().into()))
+}
+
 /// A moment as it was written.
 enum Moment {
     /// With an offset; whether it was `Z`.
@@ -306,6 +331,15 @@ mod tests {
                 json!([1, 2, 3, 4]),
             ),
             ("none | tree('p')", json!([])),
+            (
+                "'' | sha256",
+                json!("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+            ),
+            ("{'a': 1} | sha256 == '{\"a\":1}' | sha256", json!(true)),
+            ("'https://a.example/x?p=1&token=a%3Db' | url_param('token')", json!("a=b")),
+            ("none | url_param('token')", json!(null)),
+            ("unique() != unique() and unique() | length == 32", json!(true)),
+            ("now() < now() | plus_minutes(1)", json!(true)),
             (
                 "[conn.x, none] | reshape({'b': 'a', 'c': 'y.z'})",
                 json!([{"b": 1, "c": null}, {"b": null, "c": null}]),

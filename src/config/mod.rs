@@ -2,6 +2,7 @@
 
 pub mod providers;
 mod read;
+mod relay;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use crate::domain::project::OnAmbiguous;
 
 pub use providers::Providers;
 pub use read::{ConfigErrors, load, load_from};
+pub use relay::Relay;
 
 /// The commented defaults, which also name every key.
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -104,8 +106,26 @@ pub struct Config {
     pub poll_claim: Duration,
     /// `revocation_ttl_s`
     pub revocation_ttl: Duration,
+    /// How long a webhook's receiver may take.
+    pub webhook_timeout: Duration,
+    /// Waits after failures of a delivery.
+    pub webhook_retry: Vec<Duration>,
+    /// Requests to one receiver at a time.
+    pub webhook_concurrency: usize,
+    /// How long a subscription may fail.
+    pub webhook_disable_after: Duration,
     /// `event_ttl_s`
     pub event_ttl: Duration,
+    /// `realtime_cluster`
+    pub realtime_cluster: String,
+    /// `realtime_host`: host and port. Made from `public_url` when unset and that is HTTPS.
+    pub realtime_host: Option<String>,
+    /// `realtime_relay_url`
+    pub realtime_relay: Option<Relay>,
+    /// `realtime_max_sockets`
+    pub realtime_max_sockets: usize,
+    /// `realtime_activity_timeout_s`
+    pub realtime_activity_timeout: Duration,
     /// `llm_base_url`, `llm_api_key`, `llm_model`
     pub llm: Option<Llm>,
     /// `log_format` is `json`.

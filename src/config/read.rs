@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::domain::project::OnAmbiguous;
 
-use super::{Config, DEFAULTS, EgressAllow, Llm, Providers};
+use super::{Config, DEFAULTS, EgressAllow, Llm, Providers, Relay};
 
 /// Every wrong setting, one line each. Values are not repeated: they may be secrets.
 #[derive(Debug)]
@@ -179,6 +179,7 @@ impl Reader {
         let public_url = self
             .url("public_url", &["http", "https"])
             .unwrap_or_else(|| super::default_public_url(listen));
+        let realtime_host = self.realtime_host(&public_url);
         Config {
             listen,
             public_url,
@@ -220,9 +221,18 @@ impl Reader {
             on_ambiguous_account: self.on_ambiguous_account(),
             refresh_concurrency: self.at_least("refresh_concurrency", 0),
             refresh_max_refusals: self.at_least("refresh_max_refusals", 1),
+            webhook_timeout: self.seconds("webhook_timeout_s"),
+            webhook_retry: self.webhook_retry(),
+            webhook_concurrency: self.at_least("webhook_concurrency", 1),
+            webhook_disable_after: self.seconds("webhook_disable_after_s"),
             poll_concurrency: self.at_least("poll_concurrency", 0),
             poll_claim: Duration::from_secs(self.at_least("poll_claim_s", 3)),
             event_ttl: self.seconds("event_ttl_s"),
+            realtime_cluster: self.realtime_cluster(),
+            realtime_host,
+            realtime_relay: self.realtime_relay(),
+            realtime_max_sockets: self.at_least("realtime_max_sockets", 1),
+            realtime_activity_timeout: self.seconds("realtime_activity_timeout_s"),
             llm: self.llm(),
             log_json: self.log_json(),
             log_filter: self.log_filter(),
@@ -249,11 +259,63 @@ impl Reader {
         claim
     }
 
+    fn webhook_retry(&mut self) -> Vec<Duration> {
+        const KEY: &str = "webhook_retry_s";
+        // A month: longer than events are kept.
+        let second = |word: &String| word.parse().ok().filter(|s| (1..=2_592_000).contains(s));
+        let waits: Option<Vec<u64>> = self.words(KEY).iter().map(second).collect();
+        let waits = waits.filter(|waits| waits.len() <= 20);
+        if waits.is_none() {
+            self.wrong(KEY, "up to 20 whole numbers of seconds, separated by commas");
+        }
+        waits.unwrap_or_default().into_iter().map(Duration::from_secs).collect()
+    }
+
     /// Words between commas, lower case.
     fn words(&self, key: &str) -> Vec<String> {
         let text = self.string(key).unwrap_or_default();
         let words = text.split(',').map(|word| word.trim().to_ascii_lowercase());
         words.filter(|word| !word.is_empty()).collect()
+    }
+
+    fn realtime_relay(&mut self) -> Option<Relay> {
+        const KEY: &str = "realtime_relay_url";
+        let relay = Relay::parse(&self.string(KEY)?);
+        if relay.is_none() {
+            self.wrong(KEY, "as https://KEY:SECRET@api-CLUSTER.pusher.com/apps/ID");
+        }
+        relay
+    }
+
+    fn realtime_cluster(&mut self) -> String {
+        const KEY: &str = "realtime_cluster";
+        let label = self.string(KEY).unwrap_or_default();
+        let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        // With `ws-` before it, it is a part of a host's name.
+        if label.is_empty() || label.len() > 60 || !label.bytes().all(good) || label.ends_with('-')
+        {
+            self.wrong(KEY, "a label of lower case letters, digits and dashes, such as patchbay");
+        }
+        label
+    }
+
+    fn realtime_host(&mut self, public_url: &str) -> Option<String> {
+        const KEY: &str = "realtime_host";
+        let authority = |url: &url::Url| {
+            let host = url.host_str().filter(|host| !host.is_empty())?;
+            Some(format!("{host}:{}", url.port_or_known_default()?))
+        };
+        let Some(text) = self.string(KEY) else {
+            let url = url::Url::parse(public_url).ok()?;
+            return authority(&url).filter(|_| url.scheme() == "https");
+        };
+        let good = |b: u8| b.is_ascii_alphanumeric() || b".-:[]".contains(&b);
+        let url = url::Url::parse(&format!("https://{text}")).ok();
+        let host = url.as_ref().and_then(authority).filter(|_| text.bytes().all(good));
+        if host.is_none() {
+            self.wrong(KEY, "a host, such as api.example.com or api.example.com:8443");
+        }
+        host
     }
 
     fn mcp_allowed_hosts(&mut self) -> Vec<String> {
@@ -451,88 +513,4 @@ fn default_data_dir(env: &BTreeMap<String, String>) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
-    }
-
-    #[test]
-    fn the_defaults_are_complete() {
-        let config = load_from(&env(&[])).unwrap();
-        assert_eq!(config.public_url, "http://127.0.0.1:9900");
-        assert_eq!(config.rate_limit, 20_000);
-        assert!(config.llm.is_none());
-    }
-
-    #[test]
-    fn a_claim_outlasts_a_call_of_the_provider() {
-        let load = |claim, timeout| {
-            load_from(&env(&[
-                ("PATCHBAY_REFRESH_CLAIM_S", claim),
-                ("PATCHBAY_OUTBOUND_TIMEOUT_S", timeout),
-            ]))
-        };
-        assert!(load("20", "60").is_err());
-        assert!(load("21", "60").is_ok());
-        assert!(load("2", "2").unwrap_err().to_string().contains("3 or more"));
-        assert_eq!(load("3", "2").unwrap().refresh_claim, Duration::from_secs(3));
-    }
-
-    #[test]
-    fn every_wrong_key_is_named_and_no_value_repeated() {
-        let errors = load_from(&env(&[
-            ("PATCHBAY_LISTEN", "nonsense"),
-            ("PATCHBAY_LISTNE", "127.0.0.1:1"),
-            ("PATCHBAY_ENCRYPTION_KEY", "too-short-secret"),
-            ("PATCHBAY_RATE_LIMIT", "-1"),
-            ("PATCHBAY_CONNECT_TTL_S", "0"),
-            ("PATCHBAY_PROVIDERS_FILE", "/does/not/exist.yaml"),
-        ]))
-        .unwrap_err();
-        let text = errors.to_string();
-        for key in
-            ["LISTEN", "LISTNE", "ENCRYPTION_KEY", "RATE_LIMIT", "CONNECT_TTL_S", "PROVIDERS"]
-        {
-            assert!(text.contains(&format!("PATCHBAY_{key}")), "{key} in {text}");
-        }
-        assert_eq!(errors.0.len(), 6, "{text}");
-        assert!(!text.contains("too-short-secret"));
-    }
-
-    #[test]
-    fn the_encryption_key_has_one_place() {
-        let key = "07".repeat(32);
-        let previous = format!("{}, {}", "08".repeat(32), "09".repeat(32));
-        let config = load_from(&env(&[
-            ("PATCHBAY_ENCRYPTION_KEY_COMMAND", "vault  kv get -field=key secret/patchbay"),
-            ("PATCHBAY_PREVIOUS_ENCRYPTION_KEYS", &previous),
-        ]))
-        .unwrap();
-        assert_eq!(config.encryption_key_command.unwrap().len(), 5);
-        assert_eq!(config.previous_encryption_keys.len(), 2);
-        let errors = load_from(&env(&[
-            ("PATCHBAY_ENCRYPTION_KEY", &key),
-            ("PATCHBAY_ENCRYPTION_KEY_FILE", "/run/key"),
-            ("PATCHBAY_ENCRYPTION_KEY_COMMAND", "cat '/run/key'"),
-            ("PATCHBAY_PREVIOUS_ENCRYPTION_KEYS", "hunter2"),
-        ]))
-        .unwrap_err();
-        let text = errors.to_string();
-        assert_eq!(errors.0.len(), 5, "{text}");
-        assert!(!text.contains("hunter2") && !text.contains(&key), "{text}");
-    }
-
-    #[test]
-    fn a_file_stands_between_the_defaults_and_the_environment() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("p.toml");
-        std::fs::write(&path, "rate_limit = 5\nlisten = \"127.0.0.1:1\"\n").unwrap();
-        let path = path.to_str().unwrap();
-        let config =
-            load_from(&env(&[("PATCHBAY_CONFIG", path), ("PATCHBAY_LISTEN", "127.0.0.1:2")]))
-                .unwrap();
-        assert_eq!((config.rate_limit, config.listen.port()), (5, 2));
-    }
-}
+mod tests;

@@ -159,6 +159,7 @@ pub async fn delete(
         return Err(unknown(id));
     }
     db::connect_token::consume_all(&mut *tx, project, id).await?;
+    db::trigger_instance::delete_orphans(&mut *tx, project, std::slice::from_ref(id)).await?;
     let given = revocation::give(app, &mut tx, order).await?;
     commit(app, tx, &account).await?;
     let worker = app.clone();

@@ -284,6 +284,8 @@ pub async fn delete(
     let mut gone = Vec::new();
     for (account, user) in db::account::delete_by_config(&mut *tx, project, id, !revokes).await? {
         db::connect_token::consume_all(&mut *tx, project, &account).await?;
+        let orphaned = std::slice::from_ref(&account);
+        db::trigger_instance::delete_orphans(&mut *tx, project, orphaned).await?;
         gone.push(Changed::Account {
             project: project.clone(),
             id: account,

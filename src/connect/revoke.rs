@@ -28,6 +28,20 @@ pub struct Revoked {
     pub tokens: Vec<&'static str>,
 }
 
+/// Whether [`revoke`] would revoke an account now.
+///
+/// # Errors
+/// 404 for an unknown account.
+pub async fn can_be(app: &App, project: &ProjectId, id: &AccountId) -> Result<bool> {
+    let account = super::account::get(app, project, id).await?;
+    let connected = matches!(
+        account.status,
+        AccountStatus::Active | AccountStatus::Inactive | AccountStatus::Expired
+    );
+    let config = find_config(app, project, &account.auth_config_id).await?;
+    Ok(connected && Clerk::from(app).can_revoke(&config, &account))
+}
+
 /// Revokes an account.
 ///
 /// # Errors

@@ -21,6 +21,7 @@ pub mod notify;
 pub mod oauth_client;
 pub mod project;
 pub mod rate_slice;
+pub mod realtime;
 pub mod recipe;
 pub mod refresh;
 pub mod revocation;
@@ -32,7 +33,9 @@ pub mod session_config;
 pub mod session_file;
 pub mod session_memory;
 pub mod trigger_instance;
+pub mod trigger_log;
 pub mod trigger_poll;
+pub mod webhook_delivery;
 pub mod webhook_endpoint;
 pub mod webhook_subscription;
 

@@ -174,3 +174,12 @@ pub async fn delete(
     .await?;
     Ok(done.rows_affected())
 }
+
+/// Forgets the files of projects that are gone.
+pub async fn delete_orphans(db: impl PgExecutor<'_>) -> sqlx::Result<u64> {
+    let done = sqlx::query(
+        "delete from session_file using project
+         where project.id = session_file.project_id and project.deleted_at is not null",
+    );
+    Ok(done.execute(db).await?.rows_affected())
+}

@@ -234,21 +234,49 @@ pub async fn same(
     .await
 }
 
-/// Instances of an account that are not deleted, which nobody else changes until the transaction
-/// ends.
-pub async fn lock_of_account(
+/// Instances of an account, or of all accounts of an auth config, that are not deleted, which
+/// nobody else changes until the transaction ends.
+pub async fn lock_of(
     db: impl PgExecutor<'_>,
     project_id: &ProjectId,
-    account_id: &AccountId,
+    account_id: Option<&AccountId>,
+    auth_config_id: Option<&AuthConfigId>,
 ) -> sqlx::Result<Vec<TriggerRow>> {
     sqlx::query_as(
         "select * from trigger_instance
-         where project_id = $1 and account_id = $2 and deleted_at is null order by id for update",
+         where project_id = $1 and (account_id = $2 or auth_config_id = $3)
+            and deleted_at is null
+         order by id for update",
     )
     .bind(project_id)
     .bind(account_id)
+    .bind(auth_config_id)
     .fetch_all(db)
     .await
+}
+
+/// Deletes the instances of accounts that are deleted in the same transaction, whose provider
+/// nobody can tell any more. Most were deleted before: see `trigger::farewell`.
+pub async fn delete_orphans(
+    db: impl PgExecutor<'_>,
+    project_id: &ProjectId,
+    account_ids: &[AccountId],
+) -> sqlx::Result<()> {
+    let ids: Vec<&str> = account_ids.iter().map(AccountId::as_str).collect();
+    sqlx::query(
+        "with gone as (
+            update trigger_instance set deleted_at = now(), updated_at = now(), secrets = '',
+                hook_claim = null, hook_due = null
+            where project_id = $1 and account_id = any ($2) and deleted_at is null
+            returning project_id, id)
+         delete from trigger_poll p using gone
+         where p.project_id = gone.project_id and p.trigger_id = gone.id",
+    )
+    .bind(project_id)
+    .bind(ids)
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 /// Instances of a toolkit that are not disabled, oldest first.

@@ -110,6 +110,21 @@ impl EventId {
     pub fn message() -> Self {
         Self(format!("msg_{}", random_text(16)))
     }
+
+    /// Under which its trigger log is found: `log_id` of its payload.
+    pub fn log(&self) -> LogId {
+        let random = self.0.split_once('_').map_or(self.as_str(), |(_, random)| random);
+        LogId(format!("{}{random}", LogId::PREFIX))
+    }
+
+    /// The ids that the event of a trigger log may have, given [`EventId::log`] or its own id.
+    pub fn of_log(id: &str) -> Vec<String> {
+        let random = id.strip_prefix(LogId::PREFIX);
+        random.map_or_else(
+            || vec![id.to_owned()],
+            |random| vec![format!("msg_{random}"), format!("{}{random}", Self::PREFIX)],
+        )
+    }
 }
 
 /// A stable UUID-shaped alias of an id, for the response fields that older
@@ -136,6 +151,16 @@ mod tests {
         assert!(a.as_str().starts_with("ca_"));
         assert_eq!(a.as_str().len(), 15);
         assert_ne!(a, b);
+    }
+
+    #[test]
+    fn an_event_and_its_log_lead_to_each_other() {
+        for event in [EventId::message(), EventId::generate()] {
+            let log = event.log();
+            assert!(log.as_str().starts_with("log_"));
+            assert!(EventId::of_log(log.as_str()).contains(&event.0));
+            assert_eq!(EventId::of_log(event.as_str()), [event.0]);
+        }
     }
 
     #[test]

@@ -156,6 +156,8 @@ codes! {
     WEBHOOK_SUBSCRIPTION_NOT_FOUND = 2400 "Webhook_SubscriptionNotFound" NOT_FOUND None;
     /// The project has a webhook subscription, and may have one.
     WEBHOOK_SUBSCRIPTION_EXISTS = 2401 "Webhook_SubscriptionExists" CONFLICT Some(false);
+    /// The webhook subscription is switched off.
+    WEBHOOK_SUBSCRIPTION_DISABLED = 2402 "Webhook_SubscriptionDisabled" CONFLICT Some(false);
     /// Unknown trigger type.
     TRIGGER_TYPE_NOT_FOUND = 2200 "TriggerType_NotFound" NOT_FOUND None;
     /// Unknown trigger instance.
@@ -174,6 +176,10 @@ codes! {
     WEBHOOK_ENDPOINT_NOT_FOUND = 2207 "WebhookEndpoint_NotFound" NOT_FOUND None;
     /// A call to a webhook endpoint or a trigger's URL that is not the provider's.
     HOOK_CALL_REFUSED = 2208 "Hook_CallRefused" UNAUTHORIZED Some(false);
+    /// The key's project has no such channel.
+    REALTIME_CHANNEL_FORBIDDEN = 2500 "Realtime_ChannelForbidden" FORBIDDEN Some(false);
+    /// A plain request where a WebSocket is spoken.
+    UPGRADE_REQUIRED = 2501 "Realtime_UpgradeRequired" BAD_REQUEST Some(false);
     /// Unknown execution log.
     LOG_NOT_FOUND = 1900 "Log_NotFound" NOT_FOUND None;
     /// The tool ran, but its log row is not committed (only where answers wait for that).

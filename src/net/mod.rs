@@ -23,6 +23,10 @@ use guard::{Guard, Refusal};
 /// Redirects that one request follows.
 const MAX_REDIRECTS: usize = 5;
 
+/// How much of the answer to a notification is read, and how long that is waited for.
+const MAX_REPLY: usize = 16 * 1024;
+const AFTER_HEAD: Duration = Duration::from_secs(1);
+
 /// The one HTTP client. Clones share connections.
 #[derive(Debug, Clone)]
 pub struct Client(Arc<Inner>);
@@ -152,6 +156,32 @@ impl Client {
         limit: usize,
     ) -> Result<OutboundResponse, NetError> {
         self.run(request, Follow::No, limit.min(self.0.max_response_bytes)).await
+    }
+
+    /// Sends a request whose answer counts by its status: a receiver that has answered was reached,
+    /// whatever comes after the head. Redirects are returned as they are; of the body there is no
+    /// more than the beginning.
+    ///
+    /// # Errors
+    /// See [`NetError`].
+    pub async fn notify(&self, request: OutboundRequest) -> Result<OutboundResponse, NetError> {
+        let deadline = Instant::now() + request.timeout.unwrap_or(self.0.timeout);
+        let mut hop = encode::hop(request)?;
+        let patience = deadline.saturating_duration_since(Instant::now());
+        let mut answer = self.attempt(&mut hop, deadline, patience).await?;
+        let status = answer.status().as_u16();
+        let headers = std::mem::take(answer.headers_mut());
+        let mut body = Vec::new();
+        // A connection whose answer was read to its end can be used again.
+        let until = deadline.min(Instant::now() + AFTER_HEAD);
+        while let Ok(Ok(Some(chunk))) = timeout_at(until, answer.chunk()).await {
+            let room = MAX_REPLY.saturating_sub(body.len());
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() > room {
+                break;
+            }
+        }
+        Ok(OutboundResponse { status, headers, body: body.into() })
     }
 
     /// Whether what is sent to this URL is safe on its way: by https, or to a host that the

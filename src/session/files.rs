@@ -193,6 +193,9 @@ impl Signed<'_> {
         if !app.files.links().holds(&parts, self.expires, self.signature).await? {
             return Err(no_link());
         }
+        // A link of a session or a project that is gone opens nothing, however long it has to live.
+        app.cache.session(self.project, self.session).await?.ok_or_else(no_link)?;
+        app.cache.project(self.project).await?.ok_or_else(no_link)?;
         MountPath::parse(self.path)
     }
 
@@ -201,9 +204,7 @@ impl Signed<'_> {
     /// # Errors
     /// 404 for a link that this server did not make, that ended, or whose session is gone.
     pub async fn may_write(&self, app: &App) -> Result<MountPath> {
-        let path = self.check(app, Act::Write).await?;
-        app.cache.session(self.project, self.session).await?.ok_or_else(no_link)?;
-        Ok(path)
+        self.check(app, Act::Write).await
     }
 
     /// The file behind the link.

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::db;
 use crate::db::event::EventRow;
 use crate::db::trigger_instance::TriggerRow;
-use crate::domain::id::{EventId, LogId};
+use crate::domain::id::EventId;
 use crate::domain::time::{iso, now};
 use crate::domain::trigger::disabled_by;
 use crate::error::Result;
@@ -29,7 +29,7 @@ pub fn event(row: &TriggerRow, kind: &str, id: EventId, data: Value) -> EventRow
             "id": id,
             "type": kind,
             "metadata": {
-                "log_id": LogId::generate(),
+                "log_id": id.log(),
                 "trigger_slug": row.slug,
                 "trigger_id": row.id,
                 "connected_account_id": row.account_id,

@@ -28,6 +28,9 @@ use crate::vault::hash_token;
 /// Longest text of a failure that is stored.
 const MAX_REASON: usize = 800;
 
+/// Why an instance is disabled while the provider is asked.
+pub(super) const UNCONFIRMED: &str = "The provider has not confirmed the webhook yet";
+
 /// Where the end of a registration is kept; no name of a definition's begins so.
 pub const EXPIRES: &str = "$expires";
 
@@ -104,13 +107,13 @@ pub(super) async fn begin(
     row.hook_attempts = 1;
     match work {
         Work::Register => {
-            if row.hook_state == HookState::Registering {
-                fresh_url(app, row).await?;
-            }
+            // Of an attempt that was interrupted the URL may be known to the provider.
+            anew(app, row, row.hook_state == HookState::Registering).await?;
             row.hook_state = HookState::Registering;
             row.hook_error = None;
             if row.disabled_by.as_deref() == Some(disabled_by::USER) {
                 row.disabled_by = Some(disabled_by::SERVER.to_owned());
+                row.disabled_reason = Some(UNCONFIRMED.to_owned());
             }
         }
         Work::Remove => row.hook_state = HookState::Removing,
@@ -119,13 +122,20 @@ pub(super) async fn begin(
     Ok(())
 }
 
-/// Gives a row another URL. A registration that was interrupted may have reached the provider
-/// without leaving its name here: what it made calls a URL that is no more, and is told so.
-async fn fresh_url(app: &App, row: &mut TriggerRow) -> Result<()> {
-    let ingress = random_text(32);
+/// Prepares a row for another registration: what an earlier one's provider gave is forgotten, so
+/// that a handshake can bring a new secret. With another URL too after one that was interrupted: it
+/// may have reached the provider without leaving its name here, and what it made then calls a URL
+/// that is no more.
+async fn anew(app: &App, row: &mut TriggerRow, other_url: bool) -> Result<()> {
     let mut secrets = app.vault.open_trigger(&row.project_id, &row.id, &row.secrets).await?;
-    row.ingress_hash = hash_token(&ingress);
-    secrets.insert("ingress".to_owned(), ingress.into());
+    if let Some(Value::Object(keys)) = secrets.get_mut("keys") {
+        keys.retain(|name, _| name == "secret");
+    }
+    if other_url {
+        let ingress = random_text(32);
+        row.ingress_hash = hash_token(&ingress);
+        secrets.insert("ingress".to_owned(), ingress.into());
+    }
     row.secrets = app.vault.seal_trigger(&row.project_id, &row.id, &secrets).await?;
     Ok(())
 }
@@ -246,8 +256,10 @@ async fn renew(app: &App, instance: &Instance) -> std::result::Result<Kept, Fail
             Err(failure) => return Err(failure),
             Ok(result) => return Ok(Kept::of(result)),
         }
-    } else {
-        remove(app, instance).await?;
+    } else if let Err(failure) = remove(app, instance).await
+        && failure.status.is_none_or(|status| status >= 500 || status == 429)
+    {
+        return Err(failure);
     }
     register(app, instance).await
 }
@@ -311,6 +323,14 @@ async fn registered(app: &AppState, asked: &TriggerRow, claim: &str, kept: Kept)
             trigger = %asked.id, project = %asked.project_id,
             "a webhook was registered too late; the one that was registered meanwhile counts"
         );
+        drop(tx);
+        if asked.hook_state == HookState::Registering {
+            let mut late = asked.clone();
+            late.registration.0.extend(kept.plain);
+            late.registered_at = Some(now());
+            let instance = app.cache.open_instance(late).await?;
+            return remove(app, &instance).await.map_err(|failure| *failure.error);
+        }
         return Ok(());
     };
     if !kept.secret.is_empty() {
@@ -357,6 +377,10 @@ async fn failed(app: &AppState, asked: &TriggerRow, claim: &str, failure: Failur
     let words: String = failure.error.message.chars().take(MAX_REASON).collect();
     row.hook_claim = None;
     row.hook_error = Some(words.clone());
+    if failure.waits {
+        // It is soon taken up when the account can be used again, and that is no failure of its own.
+        row.hook_attempts = row.hook_attempts.min(plan::WAITING);
+    }
     let wait = plan::wait(row.hook_attempts, failure.retry_after, rand::random());
     let renews = row.hook_state == HookState::Registered;
     let due = match renews {
@@ -470,7 +494,7 @@ async fn taken_up(app: &AppState, mut row: TriggerRow, claim: &str) -> Result<()
     if row.hook_state == HookState::Registering {
         let mut tx = app.db.begin().await?;
         let Some(mut ours) = ours(&mut tx, &row, claim).await? else { return Ok(()) };
-        fresh_url(app, &mut ours).await?;
+        anew(app, &mut ours, true).await?;
         // Not the first attempt: see `failed`.
         ours.hook_attempts = ours.hook_attempts.max(2);
         commit(app, tx, &ours, Due::In(app.config.refresh_claim)).await?;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use sqlx::types::Json;
 
-use super::hook::{self, Work};
+use super::hook::{self, UNCONFIRMED, Work};
 use super::{chosen, hash_of, type_of, unknown, unknown_type, webhook};
 use crate::app::{App, AppState};
 use crate::catalog::Trigger;
@@ -23,9 +24,6 @@ use crate::vault::hash_token;
 
 /// How long a caller waits for somebody else who registers or removes the same webhook.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Why an instance is disabled while the provider is asked.
-const UNCONFIRMED: &str = "The provider has not confirmed the webhook yet";
 
 /// What is to be set up.
 #[derive(Debug, Default)]
@@ -288,7 +286,7 @@ async fn stop(app: &AppState, project: &ProjectId, id: &TriggerId, for_good: boo
     let mut tx = app.db.begin().await?;
     let mut row = locked(&mut tx, project, id).await?;
     let claim = random_text(16);
-    let begun = stop_locked(app, &mut tx, &mut row, for_good, &claim).await?;
+    let begun = stop_locked(app, &mut tx, &mut row, for_good, None, &claim).await?;
     finish(app, tx, &row).await?;
     if begun {
         let worker = app.clone();
@@ -305,6 +303,7 @@ pub(super) async fn stop_locked(
     tx: &mut sqlx::PgConnection,
     row: &mut TriggerRow,
     for_good: bool,
+    reason: Option<&str>,
     claim: &str,
 ) -> Result<bool> {
     let at = now();
@@ -314,7 +313,7 @@ pub(super) async fn stop_locked(
     if row.disabled_at.is_none() || row.disabled_by.as_deref() == Some(disabled_by::SERVER) {
         row.disabled_at = Some(row.disabled_at.unwrap_or(at));
         row.disabled_by = Some(disabled_by::USER.to_owned());
-        row.disabled_reason = None;
+        row.disabled_reason = reason.map(str::to_owned);
     }
     if row.kind == "poll" {
         let (project, id) = (&row.project_id, &row.id);
@@ -356,6 +355,28 @@ pub async fn list(
         db::trigger_instance::list(&app.db, project, filter, request.limit, request.offset())
             .await?;
     Ok(Page::new(rows, total, request))
+}
+
+/// Sends the events of an instance again that happened from one moment on and before another, under
+/// the ids they had, to every subscription that wants them now; returns how many deliveries that
+/// are.
+///
+/// # Errors
+/// 404 for an unknown instance; 400 for a span that is none.
+pub async fn replay(
+    app: &App,
+    project: &ProjectId,
+    id: &TriggerId,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+) -> Result<u64> {
+    // The events of a deleted one are there as long as others.
+    db::trigger_instance::get_any(&app.db, project, id).await?.ok_or_else(|| unknown(id))?;
+    if from >= to {
+        let problem = "to: must be after from".to_owned();
+        return Err(Error::invalid("Invalid span of time", vec![problem]));
+    }
+    Ok(db::webhook_delivery::replay(&app.db, project, id.as_str(), from, to).await?)
 }
 
 /// Whether an instance's type listens at a URL of its own that a person has to enter at the

@@ -8,13 +8,21 @@
 //! | `plan` | when that is tried again |
 //! | `poll` | asking providers that do not call |
 //! | `health` | what the server does with an instance by itself |
+//! | `ingress`, `call`, `verify` | what providers send |
+//! | `endpoint` | the URLs that apps of providers call |
+//! | `farewell` | what becomes of instances whose account goes |
 
+mod call;
 mod chosen;
+pub mod endpoint;
+mod farewell;
 pub mod health;
 pub mod hook;
+pub mod ingress;
 pub mod instance;
 mod plan;
 pub mod poll;
+mod verify;
 
 use std::sync::Arc;
 
@@ -29,7 +37,9 @@ use crate::db::trigger_instance::TriggerRow;
 use crate::domain::id::TriggerId;
 use crate::error::{Error, Result, codes};
 
-pub use instance::{Wanted, delete, list, set_enabled, upsert};
+pub use call::Call;
+pub use farewell::{Going, farewell};
+pub use instance::{Wanted, delete, list, replay, set_enabled, upsert};
 
 /// Path of the URLs that providers call, for instances.
 pub const INSTANCE_PATH: &str = "/hooks/t";

@@ -12,10 +12,13 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// instance disabled: after about two hours.
 pub(super) const RENEWALS: i32 = 13;
 
-/// The same for one that was interrupted.
+/// As many attempts count for an account that cannot be used now: about two minutes between two.
+pub(super) const WAITING: i32 = 7;
+
+/// Attempts after which a registration that was interrupted is given up.
 pub(super) const REGISTRATIONS: i32 = 5;
 
-/// The same for telling the provider to stop: after about a day.
+/// Attempts after which the provider is no longer told to stop: after about a day.
 pub(super) const REMOVALS: i32 = 34;
 
 /// How long to wait after so many attempts in a row. `dice` is between 0 and 1.

@@ -1,16 +1,22 @@
 //! What a project says about where its events go.
 
+use serde_json::json;
 use url::Url;
 
 use crate::app::App;
 use crate::db;
+use crate::db::event::EventRow;
 use crate::db::notify::Changed;
+use crate::db::webhook_delivery::Verdict;
 use crate::db::webhook_subscription::{Patch, SubscriptionRow};
-use crate::domain::id::{ProjectId, SubscriptionId, random_text};
+use crate::domain::id::{EventId, ProjectId, SubscriptionId, random_text};
 use crate::domain::secret::{ExposeSecret, SecretString};
-use crate::domain::time::now;
-use crate::domain::webhook::{EVENT_TYPES, Version, event_type};
+use crate::domain::time::{iso, now};
+use crate::domain::webhook::{EVENT_TYPES, Version, WEBHOOK_DISABLED, event_type};
 use crate::error::{Error, Result, codes};
+
+/// Deliveries that one statement ends.
+const BATCH: i64 = 5000;
 
 /// Longest URL.
 const MAX_URL: usize = 2048;
@@ -141,7 +147,59 @@ pub async fn delete(app: &App, project: &ProjectId, id: &SubscriptionId) -> Resu
     if !db::webhook_subscription::delete(&mut *tx, project, id).await? {
         return Err(unknown(id.as_str()));
     }
-    announce(app, tx, project, id).await
+    announce(app, tx, project, id).await?;
+    end_waiting(app, project, id, Verdict::Dropped).await
+}
+
+/// Ends what is on its way to a subscription. What is overlooked here is ended by whoever claims
+/// it.
+async fn end_waiting(
+    app: &App,
+    project: &ProjectId,
+    id: &SubscriptionId,
+    verdict: Verdict,
+) -> Result<()> {
+    while db::webhook_delivery::end_waiting(&app.db, project, id, verdict, BATCH).await? > 0 {}
+    Ok(())
+}
+
+/// Switches a subscription off, with an event that says why; what is on its way to it becomes dead
+/// letters. Nothing happens when it is off already.
+pub(super) async fn disable(
+    app: &App,
+    project: &ProjectId,
+    id: &SubscriptionId,
+    why: &str,
+) -> Result<()> {
+    let mut tx = app.db.begin().await?;
+    if !db::webhook_subscription::disable(&mut *tx, project, id, why).await? {
+        return Ok(());
+    }
+    db::event::insert_all(&mut *tx, &[disabled_event(project, id, why)], None).await?;
+    announce(app, tx, project, id).await?;
+    tracing::warn!(%project, subscription = %id, reason = %why, "webhook subscription disabled");
+    end_waiting(app, project, id, Verdict::Dead).await
+}
+
+fn disabled_event(project: &ProjectId, id: &SubscriptionId, why: &str) -> EventRow {
+    let (event, at) = (EventId::generate(), now());
+    let payload = json!({
+        "id": event,
+        "type": WEBHOOK_DISABLED,
+        "metadata": {"project_id": project, "org_id": null},
+        "data": {"id": id, "reason": why, "disabled_at": iso(at)},
+        "timestamp": iso(at),
+    });
+    EventRow {
+        project_id: project.clone(),
+        id: event,
+        kind: WEBHOOK_DISABLED.to_owned(),
+        subject_id: id.to_string(),
+        dedupe_key: None,
+        payload,
+        original: None,
+        created_at: at,
+    }
 }
 
 /// A subscription.

@@ -1,5 +1,6 @@
 //! Background tasks: what has to happen without anybody asking.
 
+pub mod deliver;
 pub mod hooks;
 mod keys;
 pub mod poll;
@@ -23,11 +24,15 @@ const FORGET_EVERY: Duration = Duration::from_secs(15 * 60);
 /// Most attempts that one round ends.
 const BATCH: i64 = 500;
 
+/// Most events that one statement forgets.
+const FORGET_BATCH: i64 = 5000;
+
 /// Starts the background tasks; they end with the server.
 pub fn start(app: &AppState) {
     run(app, EXPIRE_EVERY, "end attempts to connect", |app| async move { expire(&app).await });
     refresh::start(app);
     revoke::start(app);
+    deliver::start(app);
     hooks::start(app);
     poll::start(app);
     run(app, FORGET_EVERY, "forget what ended", |app| async move { forget(&app).await });
@@ -91,10 +96,15 @@ pub async fn expire(app: &AppState) -> Result<()> {
 async fn forget(app: &AppState) -> Result<()> {
     db::connect_token::delete_ended(&app.db).await?;
     db::file_object::delete_ended(&app.db).await?;
+    db::session_file::delete_orphans(&app.db).await?;
     db::mcp_oauth::delete_ended(&mut *app.db.acquire().await?).await?;
     db::key_rotation::forget_holders(&app.db).await?;
     db::revocation::delete_ended(&app.db).await?;
     db::trigger_instance::delete_ended(&app.db).await?;
-    db::event::delete_older(&app.db, app.config.event_ttl).await?;
+    while db::event::delete_older(&app.db, app.config.event_ttl, FORGET_BATCH).await? > 0 {
+        if app.stop.is_cancelled() {
+            break;
+        }
+    }
     Ok(())
 }

@@ -21,6 +21,7 @@ mod mcp_server;
 mod net;
 mod oauth2;
 mod outbox;
+mod realtime;
 mod schemes;
 mod search;
 mod session;

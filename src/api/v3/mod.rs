@@ -8,6 +8,7 @@ mod logs;
 mod logs_internal;
 mod mcp;
 mod orgs;
+mod realtime;
 mod scopes;
 mod session;
 mod session_configs;
@@ -17,7 +18,9 @@ mod toolkit_detail;
 mod toolkits;
 mod tools;
 mod trigger_instances;
+mod trigger_logs;
 mod triggers_types;
+mod webhook_endpoints;
 mod webhook_subscriptions;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -42,6 +45,9 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(logs_internal::router())
         .merge(mcp::router())
         .merge(trigger_instances::router())
+        .merge(webhook_endpoints::router())
         .merge(webhook_subscriptions::router())
+        .merge(trigger_logs::router())
         .merge(triggers_types::router())
+        .merge(realtime::router())
 }

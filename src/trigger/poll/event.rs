@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::db::event::EventRow;
 use crate::db::trigger_poll::DueRow;
-use crate::domain::id::{EventId, LogId};
+use crate::domain::id::EventId;
 use crate::domain::time::iso;
 use crate::trigger::health::MESSAGE;
 
@@ -44,7 +44,7 @@ pub fn row(due: &DueRow, mut told: Told, at: DateTime<Utc>) -> EventRow {
         "id": id,
         "type": MESSAGE,
         "metadata": {
-            "log_id": LogId::generate(),
+            "log_id": id.log(),
             "trigger_slug": due.slug,
             "trigger_id": due.trigger_id,
             "connected_account_id": due.account_id,

@@ -12,7 +12,7 @@
 //! docs/TRIGGERS.md says why nothing is missed or doubled.
 
 mod each;
-mod event;
+pub(super) mod event;
 mod look;
 mod state;
 mod turns;

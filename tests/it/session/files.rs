@@ -244,6 +244,25 @@ async fn files_go_with_their_session() {
 }
 
 #[tokio::test]
+async fn files_go_with_their_project() {
+    let app = TestApp::new().await;
+    let (project, anyone) = (app.another_project().await, app.anonymous());
+    let client = app.client_of(&project);
+    let own = session(&client, "ann", json!({})).await;
+    let write_link = upload_url(&client, &own, "a.txt").await;
+    put(&anyone, &write_link, "ann").await.expect(200);
+    let read = download_url(&client, &own, "a.txt").await;
+    let kept = session(&app.client(), "ann", json!({})).await;
+    write(&app, &kept, "a.txt", "ann").await;
+    let path = format!("/api/v3/org/owner/project/{}", project.id);
+    app.org_client().delete(&path).await.expect(200);
+    anyone.get(&read).await.expect_error(404);
+    put(&anyone, &write_link, "x").await.expect_error(404);
+    assert_eq!(patchbay::db::session_file::delete_orphans(&app.app.db).await.unwrap(), 1);
+    assert_eq!(paths(&list(&app.client(), &kept, "").await), ["a.txt"]);
+}
+
+#[tokio::test]
 async fn a_session_holds_no_more_than_it_may() {
     let app = TestApp::with(&[
         ("PATCHBAY_SESSION_FILE_MAX_BYTES", "100"),

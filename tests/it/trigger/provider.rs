@@ -27,7 +27,6 @@ pub struct Hook {
 }
 
 /// What the provider does next.
-#[derive(Default)]
 pub struct Mood {
     /// Status of its next answers; none: as it should be.
     pub refuses: Option<u16>,
@@ -37,6 +36,21 @@ pub struct Mood {
     pub waits: Option<Arc<Notify>>,
     pub made: usize,
     pub calls: usize,
+    /// The secret of its next handshake.
+    pub shakes: &'static str,
+}
+
+impl Default for Mood {
+    fn default() -> Self {
+        Self {
+            refuses: None,
+            lasts_s: None,
+            waits: None,
+            made: 0,
+            calls: 0,
+            shakes: "secret-of-the-handshake",
+        }
+    }
 }
 
 #[derive(Clone, Default)]
@@ -137,7 +151,7 @@ async fn shaken(
     axum::Json(body): axum::Json<Value>,
 ) -> Response {
     let url = body["url"].as_str().unwrap().to_owned();
-    let secret = "secret-of-the-handshake";
+    let secret = shared.mood.lock().unwrap().shakes;
     let client = TestClient::new(([127, 0, 0, 1], 1).into()).header("x-hook-secret", secret);
     let answer = client.post(&url, json!({})).await;
     if answer.headers.get("x-hook-secret").and_then(|h| h.to_str().ok()) != Some(secret) {

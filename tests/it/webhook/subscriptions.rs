@@ -2,11 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::{EXPIRED, MESSAGE, PATH};
 use crate::support::TestApp;
-
-const PATH: &str = "/api/v3.1/webhook_subscriptions";
-const MESSAGE: &str = "composio.trigger.message";
-const EXPIRED: &str = "composio.connected_account.expired";
 
 fn wanted(url: &str) -> Value {
     json!({"webhook_url": url, "enabled_events": [MESSAGE]})

@@ -246,8 +246,8 @@ async fn old_events_are_forgotten() {
     assert_eq!(world.execute(&id).await.status, 400);
     let day = Duration::from_secs(86_400);
     let db = &world.app.app.db;
-    assert_eq!(patchbay::db::event::delete_older(db, day).await.unwrap(), 0);
+    assert_eq!(patchbay::db::event::delete_older(db, day, 100).await.unwrap(), 0);
     sql(&world, "update event set created_at = now() - interval '2 days'").await;
-    assert_eq!(patchbay::db::event::delete_older(db, day).await.unwrap(), 1);
+    assert_eq!(patchbay::db::event::delete_older(db, day, 100).await.unwrap(), 1);
     assert!(events(&world, &id).await.is_empty());
 }

@@ -24,6 +24,7 @@ use crate::db::auth_config::Filter;
 use crate::domain::id::AuthConfigId;
 use crate::domain::page::Page;
 use crate::error::{Error, Result};
+use crate::trigger::{self, Going};
 
 /// Routes.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -221,6 +222,7 @@ async fn delete(
     Query(query): Query<DeleteQuery>,
 ) -> Result<Json<DeletedConfig>> {
     let (project, id) = (&key.project.id, AuthConfigId::from(id));
+    trigger::farewell(&app, project, Going::AuthConfig(id.clone())).await?;
     let job = auth_config::delete(&app, project, &id, query.revoke_on_delete).await?;
     Ok(Json(DeletedConfig {
         success: true,

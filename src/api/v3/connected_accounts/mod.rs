@@ -31,6 +31,7 @@ use crate::domain::sharing::AccountType;
 use crate::domain::status::AccountStatus;
 use crate::domain::time::iso;
 use crate::error::{Error, Result};
+use crate::trigger::{self, Going};
 
 /// Routes.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -333,6 +334,8 @@ async fn delete(
     Query(query): Query<DeleteQuery>,
 ) -> Result<Json<DeletedAccount>> {
     let (project, id) = (&key.project.id, AccountId::from(id));
+    // While the credentials are there, providers are told to stop calling.
+    trigger::farewell(&app, project, Going::Account(id.clone())).await?;
     let revoke_job_id = account::delete(&app, project, &id, query.revoke_on_delete).await?;
     Ok(Json(DeletedAccount { success: true, revoke_job_id }))
 }
@@ -368,7 +371,11 @@ async fn revoke_account(
     key: ProjectKey,
     Path(id): Path<String>,
 ) -> Result<Json<RevokedInfo>> {
-    let revoked = revoke::revoke(&app, &key.project.id, &AccountId::from(id)).await?;
+    let (project, id) = (&key.project.id, AccountId::from(id));
+    if revoke::can_be(&app, project, &id).await? {
+        trigger::farewell(&app, project, Going::Grant(id.clone())).await?;
+    }
+    let revoked = revoke::revoke(&app, project, &id).await?;
     Ok(Json(RevokedInfo {
         revoked_tokens: revoked.tokens,
         connected_account: RevokedAccount {

@@ -1,5 +1,6 @@
 //! What callers say about trigger instances. Released clients write the same in two spellings.
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
@@ -9,6 +10,7 @@ use crate::api::extract::query::{self, Versions};
 use crate::app::App;
 use crate::db::trigger_instance::Filter;
 use crate::domain::page::PageRequest;
+use crate::domain::time::now;
 use crate::error::{Error, Result, codes};
 use crate::trigger::{Wanted, unknown_type};
 
@@ -198,6 +200,29 @@ impl ManageBody {
             let problem = "status: is required: enable or disable".to_owned();
             Error::invalid("Nothing to change", vec![problem])
         })
+    }
+}
+
+/// A time span of an instance's events.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct ReplayBody {
+    /// ISO 8601: the first moment.
+    from: String,
+    /// ISO 8601: the moment after the last one; now when absent.
+    to: Option<String>,
+}
+
+impl ReplayBody {
+    /// What the use case needs.
+    pub fn checked(self) -> Result<(DateTime<Utc>, DateTime<Utc>)> {
+        let read = |name: &str, text: &str| {
+            DateTime::parse_from_rfc3339(text).map(|at| at.to_utc()).map_err(|_| {
+                let problem = format!("{name}: is not a time such as 2026-01-31T09:00:00Z");
+                Error::invalid("Invalid span of time", vec![problem])
+            })
+        };
+        let to = self.to.as_deref().map(|to| read("to", to)).transpose()?;
+        Ok((read("from", &self.from)?, to.unwrap_or_else(now)))
     }
 }
 

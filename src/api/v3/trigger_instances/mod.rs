@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use self::input::{ListQuery, ManageBody, Status, UpsertBody};
+use self::input::{ListQuery, ManageBody, ReplayBody, Status, UpsertBody};
 use self::view::{TriggerInstance, TriggerInstancePage};
 use crate::api::auth::ProjectKey;
 use crate::api::errors::{CommonErrors, OutboundErrors};
@@ -28,6 +28,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(upsert))
         .routes(routes!(active))
         .routes(routes!(get, manage, delete))
+        .routes(routes!(replay))
 }
 
 /// Kept for older clients.
@@ -154,4 +155,29 @@ async fn delete(
 ) -> Result<Json<DeletedTrigger>> {
     trigger::delete(&app, &key.project.id, &TriggerId::from(id.as_str())).await?;
     Ok(Json(DeletedTrigger { trigger_id: id }))
+}
+
+/// Events that are sent again.
+#[derive(Debug, Serialize, ToSchema)]
+struct Replayed {
+    /// How many deliveries there will be: one per event and subscription that wants it.
+    deliveries: u64,
+}
+
+/// Send the events of a time span again, under the ids they had.
+#[utoipa::path(post, path = "/trigger_instances/manage/{triggerId}/replay",
+    tag = "trigger_instances", operation_id = "postTriggerInstancesManageByTriggerIdReplay",
+    request_body = ReplayBody,
+    params(("triggerId" = String, Path, description = "Trigger instance id")),
+    responses((status = 200, body = Replayed), CommonErrors))]
+async fn replay(
+    State(app): State<AppState>,
+    key: ProjectKey,
+    Path(id): Path<String>,
+    Json(body): Json<ReplayBody>,
+) -> Result<Json<Replayed>> {
+    let (from, to) = body.checked()?;
+    let id = TriggerId::from(id);
+    let deliveries = trigger::replay(&app, &key.project.id, &id, from, to).await?;
+    Ok(Json(Replayed { deliveries }))
 }

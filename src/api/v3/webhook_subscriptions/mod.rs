@@ -1,5 +1,7 @@
 //! Where a project's events go.
 
+mod dead_letters;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(event_types))
         .routes(routes!(get, patch, delete))
         .routes(routes!(rotate_secret))
+        .merge(dead_letters::router())
 }
 
 /// A webhook subscription.

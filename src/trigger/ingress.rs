@@ -164,7 +164,10 @@ fn of_client(app: &App, config: &AuthConfig, name: &str) -> Option<String> {
         return None;
     }
     if !config.is_managed {
-        return config.credentials.text(name).map(str::to_owned);
+        // OAuth 1 has another name for it.
+        let own =
+            config.credentials.text(name).or_else(|| config.credentials.text("consumer_secret"));
+        return own.map(str::to_owned);
     }
     let managed = app.config.providers.get(&config.toolkit_slug)?.managed.as_ref()?;
     Some(managed.client_secret.expose_secret().to_owned())

@@ -8,6 +8,7 @@ mod boot;
 mod cache;
 mod catalog;
 mod connect;
+mod crash;
 mod credentials;
 mod database_restart;
 mod dcr;

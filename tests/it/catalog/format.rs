@@ -1,6 +1,6 @@
 //! `config/toolkit.schema.json` and the loader say the same about a file.
 
-use patchbay::catalog::model::{ToolkitFile, ToolsFile};
+use patchbay::catalog::model::{ToolkitFile, ToolsFile, TriggersFile};
 use serde_json::Value;
 
 const SCHEMA: &str = include_str!("../../../config/toolkit.schema.json");
@@ -134,6 +134,63 @@ tools:
     response: {schema: {a: {type: object, additional_properties: true}}}
 "#;
 
+const TRIGGERS: &str = r#"
+triggers:
+  - slug: SAMPLE_CALLED
+    aliases: [SAMPLE_CALL]
+    name: Called
+    description: Tells of calls.
+    instructions: Set it up.
+    scopes: [[a], [b]]
+    deprecated: Use another.
+    config: {one: {type: string, required: true, description: One}}
+    payload: {id: {type: string, nullable: true, description: Id}}
+    webhook:
+      ingress: app
+      register:
+        request: {method: POST, path: /a}
+        steps: [{id: a, request: {method: GET, path: /b}}]
+        keep: {a: b}
+        keep_secret: {a: b}
+        expires: "1"
+        gone: [404]
+      renew: {request: {method: PUT, path: /a}}
+      remove: {request: {method: DELETE, path: /a}}
+      verify: {kind: hmac, algorithm: sha1, header: a, prefix: b, field: c, encoding: base64, key: d, signed: "{body}",
+               timestamp: {header: a, field: b, tolerance_s: 5}}
+      handshake:
+        - {method: GET, when: "true", verified: true, status: 201, headers: {a: b}, json: {a: b}, text: a, keep_secret: {a: b}}
+      when: "true"
+      for_each: body.a
+      dedupe: a
+      data: {id: a}
+  - slug: SAMPLE_ASKED
+    name: Asked
+    description: Tells of answers.
+    webhook: {verify: {kind: token, header: a, at: /b, key: c}, data: {id: a}}
+    poll:
+      request: {method: GET, path: /a}
+      steps: [{id: a, request: {method: GET, path: /b}}]
+      items: a
+      id: b
+      at: c
+      cursor: {kind: token, next: a, gone: [410]}
+      each: [{id: a, request: {method: GET, path: /b}}]
+      when: "true"
+      data: {id: a}
+      max_pages: 5
+      more: d
+  - slug: SAMPLE_LISTED
+    name: Listed
+    description: Tells of lists.
+    webhook: {verify: {kind: url}, data: {id: a}}
+    poll: {items: a, id: b, cursor: {kind: timestamp, overlap_s: 5}, data: {id: a}}
+  - slug: SAMPLE_COUNTED
+    name: Counted
+    description: Tells of counts.
+    poll: {items: a, id: b, cursor: {kind: ids, keep: 5}, data: {id: a}}
+"#;
+
 fn validator() -> jsonschema::Validator {
     jsonschema::validator_for(&serde_json::from_str::<Value>(SCHEMA).unwrap()).unwrap()
 }
@@ -145,6 +202,8 @@ fn yaml(text: &str) -> Value {
 fn loads(value: &Value) -> bool {
     if value.get("tools").is_some() {
         serde_json::from_value::<ToolsFile>(value.clone()).is_ok()
+    } else if value.get("triggers").is_some() {
+        serde_json::from_value::<TriggersFile>(value.clone()).is_ok()
     } else {
         serde_json::from_value::<ToolkitFile>(value.clone()).is_ok()
     }
@@ -179,6 +238,8 @@ fn all_files_are_valid() {
         // A toolkit without tools is one to connect and to use through the proxy endpoint.
         let tools = std::fs::read_dir(toolkit.join("tools")).into_iter().flatten();
         files.extend(tools.map(|f| f.unwrap().path()));
+        let triggers = std::fs::read_dir(toolkit.join("triggers")).into_iter().flatten();
+        files.extend(triggers.map(|f| f.unwrap().path()));
     }
     assert!(files.len() > 50);
     for path in files {
@@ -195,7 +256,7 @@ fn all_files_are_valid() {
 fn the_schema_and_the_loader_agree_on_unknown_and_on_missing_fields() {
     let validator = validator();
     let mut refused = 0;
-    for text in [TOOLKIT, TOOLS] {
+    for text in [TOOLKIT, TOOLS, TRIGGERS] {
         let sample = yaml(text);
         let problems: Vec<String> =
             validator.iter_errors(&sample).map(|e| format!("{}: {e}", e.instance_path())).collect();
@@ -214,7 +275,7 @@ fn the_schema_and_the_loader_agree_on_unknown_and_on_missing_fields() {
                 .and_then(Value::as_object)
                 .map(|fields| fields.keys().cloned().collect())
                 .unwrap();
-            for name in names.into_iter().filter(|name| name != "tools") {
+            for name in names.into_iter().filter(|name| name != "tools" && name != "triggers") {
                 let mut less = sample.clone();
                 let fields = less.pointer_mut(&place).unwrap().as_object_mut().unwrap();
                 fields.shift_remove(&name);

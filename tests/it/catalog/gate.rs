@@ -154,6 +154,25 @@ fn schemas_suit_every_reader() {
 }
 
 #[test]
+fn schemas_of_trigger_types_suit_every_reader_too() {
+    let catalog = built_in();
+    let mut problems = Vec::new();
+    for trigger in catalog.toolkits().iter().flat_map(|toolkit| &toolkit.triggers) {
+        for (which, schema) in
+            [("config", &trigger.config_schema), ("payload", &trigger.payload_schema)]
+        {
+            let mut say = |text| problems.push(format!("{} {which}{text}", trigger.slug()));
+            walk(schema, "", &mut say);
+            open_objects(schema, "", &mut say);
+            if !jsonschema::meta::is_valid(schema) {
+                say(": no JSON Schema".into());
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
 fn schemas_of_the_meta_tools_suit_every_reader_too() {
     let mut problems = Vec::new();
     for meta in Meta::ALL {

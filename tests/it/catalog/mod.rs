@@ -8,6 +8,7 @@ mod loading;
 mod providers;
 mod rendering;
 mod samples;
+mod trigger_requests;
 mod triggers;
 
 use patchbay::catalog::Catalog;

@@ -1,7 +1,7 @@
 //! Arguments and connections made up from the definitions.
 
 use patchbay::catalog::model::{Param, Schema, SchemaType};
-use patchbay::catalog::{Tool, Toolkit};
+use patchbay::catalog::{Tool, Toolkit, Trigger};
 use serde_json::{Map, Value, json};
 
 /// Fields of a connection of a toolkit.
@@ -18,6 +18,12 @@ pub fn connection(toolkit: &Toolkit) -> Map<String, Value> {
 pub fn arguments(tool: &Tool, all: bool) -> Map<String, Value> {
     let wanted = |param: &Param| !param.hidden && (all || param.required);
     let params = tool.def.params.0.iter().filter(|(_, param)| wanted(param));
+    params.map(|(name, param)| (name.clone(), value(&param.schema, name))).collect()
+}
+
+/// Configuration of a trigger type: all of it, or only what it needs.
+pub fn config(trigger: &Trigger, all: bool) -> Map<String, Value> {
+    let params = trigger.def.config.0.iter().filter(|(_, param)| all || param.required);
     params.map(|(name, param)| (name.clone(), value(&param.schema, name))).collect()
 }
 

@@ -1,8 +1,10 @@
 """Shared pieces: an audit of the hosts contacted, a person with a browser, and waiting."""
 
 import html.parser
+import http.server
 import ipaddress
 import sys
+import threading
 import time
 import urllib.parse
 
@@ -127,3 +129,42 @@ def until(what, seconds: float = 20):
             return value
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.1)
+
+
+# --- a project's own server ----------------------------------------------------------------------
+
+
+class Receiver:
+    """Takes webhooks on loopback. `answers` are the statuses of the next ones; then it says 200."""
+
+    def __init__(self):
+        self.taken: list[dict] = []
+        self.answers: list[int] = []
+        receiver = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"])).decode()
+                status = receiver.answers.pop(0) if receiver.answers else 200
+                receiver.taken.append({"headers": dict(self.headers.items()), "body": body, "status": status})
+                self.send_response(status)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/webhook"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def about(self, text: str) -> list[dict]:
+        """What it took that has this text in its body."""
+        return [request for request in self.taken if text in request["body"]]
+
+    def wait_for(self, text: str, count: int = 1) -> list[dict]:
+        return until(lambda: len(self.about(text)) >= count and self.about(text))

@@ -43,8 +43,10 @@ async fn the_database_alone_reveals_nothing() {
     let link = serde_json::json!({"auth_config_id": config["auth_config"]["id"], "user_id": "u"});
     let link = app.client().post("/api/v3/connected_accounts/link", link).await.expect(201);
     let token = link["link_token"].as_str().unwrap().to_owned();
-    let session = app.client().get("/api/v3/auth/session/info").await.expect(200);
-    let webhook = session["project"]["webhook_secret"].as_str().unwrap().to_owned();
+    let subscription = serde_json::json!({"webhook_url": "https://app.example/webhook",
+        "enabled_events": ["composio.trigger.message"]});
+    let made = app.client().post("/api/v3/webhook_subscriptions", subscription).await.expect(201);
+    let webhook = made["secret"].as_str().unwrap().to_owned();
     app.app.files.put(&app.project.id, "a", "text/plain", vec![1]).await.unwrap();
     let link_keys = app.app.vault.link_keys().await.unwrap();
     rotate(&fresh_vault(&app), &app).await;
@@ -84,6 +86,7 @@ const NOT_SEALED: &[(&str, &str)] = &[
     ("trigger_instance.ingress_hash", "a hash"),
     ("webhook_endpoint.ingress_hash", "a hash"),
     ("file_object.content", "a file that a tool gave"),
+    ("session_file.content", "a file of an agent"),
     ("data_key.id", "an id"),
     ("data_key.sealed", "sealed by a master key; `keys rewrap` knows it"),
     ("data_key.master_key_id", "an id"),

@@ -81,15 +81,16 @@ impl Links {
     }
 }
 
-/// Each part goes in with its length, so that no two lists of parts look the same.
+/// Each part is a line, and a line end within one is spelled out, so that no two lists of parts look
+/// the same. Links of older versions were signed in this way too.
 fn mac(key: &[u8; 32], parts: &[&str], expires: i64) -> Hmac<Sha256> {
     #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any key");
     for part in parts {
-        mac.update(&(part.len() as u64).to_be_bytes());
-        mac.update(part.as_bytes());
+        mac.update(part.replace('\\', "\\\\").replace('\n', "\\n").as_bytes());
+        mac.update(b"\n");
     }
-    mac.update(&expires.to_be_bytes());
+    mac.update(expires.to_string().as_bytes());
     mac
 }
 
@@ -106,5 +107,7 @@ mod tests {
         assert_ne!(code(&["file", "ab", "c"], 9), code(&["file", "a", "bc"], 9));
         assert_ne!(code(&["file", "ab", "c"], 9), code(&["file", "ab", "c"], 8));
         assert_ne!(code(&["file", "ab", "c"], 9), code(&["file", "ab", "c", ""], 9));
+        assert_ne!(code(&["file", "a\nb"], 9), code(&["file", "a", "b"], 9));
+        assert_ne!(code(&["file", "a\nb"], 9), code(&["file", "a\\nb"], 9));
     }
 }

@@ -266,7 +266,8 @@ impl Vault {
         self.open_map(revocation_context(project, id), sealed).await
     }
 
-    /// Seals the secret that signs a project's webhooks.
+    /// Seals a project's webhook secret. Nothing is signed with it any more: every webhook subscription
+    /// has its own; the column stays for servers of the release before, which read it.
     ///
     /// # Errors
     /// As [`Vault::seal`].

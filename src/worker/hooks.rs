@@ -1,7 +1,9 @@
 //! Webhooks at providers that are to be renewed or removed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::{Pace, look};
 use crate::app::AppState;
 use crate::credentials::Running;
 use crate::error::Result;
@@ -14,34 +16,12 @@ const CONCURRENCY: usize = 16;
 /// replicas come at different times.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// The same when the database is away.
-const AFTER_FAILURE: Duration = Duration::from_secs(10);
-
 /// Starts the worker; it ends with the server, and what it began is ended first.
 pub fn start(app: &AppState) {
-    let app = app.clone();
-    let tasks = app.tasks.clone();
-    tasks.spawn(async move {
-        let running = Running::new(CONCURRENCY);
-        let mut pause = LOOK_EVERY;
-        loop {
-            tokio::select! {
-                () = app.stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
-            tokio::select! {
-                () = app.stop.cancelled() => return,
-                () = running.room() => {}
-            }
-            pause = match hook::round(&app, &running).await {
-                Ok(0) => LOOK_EVERY.mul_f64(0.5 + rand::random::<f64>() / 2.0),
-                Ok(_) => Duration::ZERO,
-                Err(error) => {
-                    tracing::warn!(%error, "webhooks cannot be looked after; trying again");
-                    AFTER_FAILURE
-                }
-            };
-        }
+    let pace = Pace { every: LOOK_EVERY, busy: Duration::ZERO, what: "webhooks" };
+    let room = |running: Arc<Running>| async move { running.room().await };
+    look(app, Running::new(CONCURRENCY), pace, room, |app, running| async move {
+        hook::round(&app, &running).await
     });
 }
 

@@ -7,6 +7,7 @@ pub mod poll;
 pub mod refresh;
 pub mod revoke;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::AppState;
@@ -43,6 +44,56 @@ pub fn start(app: &AppState) {
         |app| async move { keys::sweep(&app).await },
     );
     keys::hold(app);
+}
+
+/// Until a worker looks again when the database is away.
+const AFTER_FAILURE: Duration = Duration::from_secs(10);
+
+/// How often a worker looks for what is due.
+struct Pace {
+    /// With nothing to do: half of it to all of it, so that replicas come at different times.
+    every: Duration,
+    /// While there is more to do.
+    busy: Duration,
+    /// What waits when the database is away, for the log.
+    what: &'static str,
+}
+
+/// Looks for work until the server stops; what was begun ends first. `room` waits until more can be
+/// begun, `round` begins what is due and says how much that was.
+fn look<S, R, B>(
+    app: &AppState,
+    state: S,
+    pace: Pace,
+    room: impl Fn(Arc<S>) -> R + Send + 'static,
+    round: impl Fn(AppState, Arc<S>) -> B + Send + 'static,
+) where
+    S: Send + Sync + 'static,
+    R: Future<Output = ()> + Send,
+    B: Future<Output = Result<usize>> + Send,
+{
+    let (app, state) = (app.clone(), Arc::new(state));
+    app.clone().tasks.spawn(async move {
+        let mut pause = pace.every;
+        loop {
+            tokio::select! {
+                () = app.stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            tokio::select! {
+                () = app.stop.cancelled() => return,
+                () = room(state.clone()) => {}
+            }
+            pause = match round(app.clone(), state.clone()).await {
+                Ok(0) => pace.every.mul_f64(0.5 + rand::random::<f64>() / 2.0),
+                Ok(_) => pace.busy,
+                Err(error) => {
+                    tracing::warn!(%error, "{} cannot be looked after; trying again", pace.what);
+                    AFTER_FAILURE
+                }
+            };
+        }
+    });
 }
 
 fn run<F>(

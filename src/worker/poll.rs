@@ -1,7 +1,9 @@
 //! Triggers that ask their provider.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::{Pace, look};
 use crate::app::AppState;
 use crate::error::Result;
 use crate::trigger::poll::{Turns, round};
@@ -13,39 +15,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Between two looks while there is more to do: what is claimed together costs less.
 const GATHER: Duration = Duration::from_millis(20);
 
-/// The same when the database is away.
-const AFTER_FAILURE: Duration = Duration::from_secs(10);
-
 /// Starts the worker; it ends with the server, and what it began is ended first.
 pub fn start(app: &AppState) {
     let most = app.config.poll_concurrency;
     if most == 0 {
         return;
     }
-    let app = app.clone();
-    let tasks = app.tasks.clone();
-    tasks.spawn(async move {
-        let turns = Turns::new(most);
-        let mut pause = LOOK_EVERY;
-        loop {
-            tokio::select! {
-                () = app.stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
-            tokio::select! {
-                () = app.stop.cancelled() => return,
-                () = turns.room() => {}
-            }
-            pause = match round(&app, &turns).await {
-                Ok(0) => LOOK_EVERY.mul_f64(0.5 + rand::random::<f64>() / 2.0),
-                Ok(_) => GATHER,
-                Err(error) => {
-                    tracing::warn!(%error, "polls cannot be looked after; trying again");
-                    AFTER_FAILURE
-                }
-            };
-        }
-    });
+    let pace = Pace { every: LOOK_EVERY, busy: GATHER, what: "polls" };
+    let room = |turns: Arc<Turns>| async move { turns.room().await };
+    look(app, Turns::new(most), pace, room, |app, turns| async move { round(&app, &turns).await });
 }
 
 /// Makes all polls that are due, and waits until that is done.

@@ -1,7 +1,9 @@
 //! Tokens that end before long are refreshed before anybody needs them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::{Pace, look};
 use crate::app::AppState;
 use crate::credentials::{Running, round};
 use crate::error::Result;
@@ -10,39 +12,21 @@ use crate::error::Result;
 /// replicas come at different times.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// The same when the database is away.
-const AFTER_FAILURE: Duration = Duration::from_secs(10);
-
 /// Starts the worker; it ends with the server, and what it began is ended first.
 pub fn start(app: &AppState) {
     let most = app.config.refresh_concurrency;
     if most == 0 {
         return;
     }
-    let app = app.clone();
-    let tasks = app.tasks.clone();
-    tasks.spawn(async move {
-        let running = Running::new(most);
-        let mut pause = LOOK_EVERY;
-        loop {
-            tokio::select! {
-                () = app.stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
-            tokio::select! {
-                () = app.stop.cancelled() => return,
-                () = running.room() => {}
-            }
-            pause = match round(&app, &running).await {
-                Ok(0) => LOOK_EVERY.mul_f64(0.5 + rand::random::<f64>() / 2.0),
-                Ok(_) => Duration::ZERO,
-                Err(error) => {
-                    tracing::warn!(%error, "tokens cannot be looked after; trying again");
-                    AFTER_FAILURE
-                }
-            };
-        }
-    });
+    let pace = Pace { every: LOOK_EVERY, busy: Duration::ZERO, what: "tokens" };
+    let room = |running: Arc<Running>| async move { running.room().await };
+    look(
+        app,
+        Running::new(most),
+        pace,
+        room,
+        |app, running| async move { round(&app, &running).await },
+    );
 }
 
 /// Refreshes all tokens that are due, and waits until that is done.

@@ -85,11 +85,11 @@ impl Outbox {
     /// # Errors
     /// When the database is away or too slow. Then they are either all stored or none of them, and
     /// bringing them again does no harm where they have a `dedupe_key`.
-    pub async fn put(&self, rows: &[EventRow]) -> Result<usize> {
+    pub async fn put(&self, rows: impl Into<Vec<EventRow>>) -> Result<usize> {
+        let mut rows = rows.into();
         if rows.is_empty() {
             return Ok(0);
         }
-        let mut rows = rows.to_vec();
         rows.iter_mut().for_each(EventRow::clean);
         let (stored, told) = oneshot::channel();
         match self.queue.send_timeout(Entry { rows, stored }, PATIENCE).await {

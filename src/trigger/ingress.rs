@@ -135,7 +135,7 @@ pub async fn instance(
     };
     let rows = rows_of(&instance, found, &call);
     if !rows.is_empty() {
-        app.outbox.put(&rows).await?;
+        app.outbox.put(rows).await?;
     }
     Ok(Answer::Taken)
 }
@@ -340,7 +340,7 @@ pub async fn app_endpoint(
     }
     verified.note().await;
     if !rows.is_empty() {
-        app.outbox.put(&rows).await?;
+        app.outbox.put(rows).await?;
     }
     Ok(Answer::Taken)
 }

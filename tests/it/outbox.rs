@@ -28,8 +28,8 @@ async fn the_same_thing_is_stored_once_and_other_things_beside_it() {
     let outbox = &app.app.outbox;
     let rows =
         [row(&app, Some("k1")), row(&app, Some("k2")), row(&app, Some("k1")), row(&app, None)];
-    assert_eq!(outbox.put(&rows).await.unwrap(), 3);
-    assert_eq!(outbox.put(&[row(&app, Some("k2")), row(&app, None)]).await.unwrap(), 1);
+    assert_eq!(outbox.put(rows.clone()).await.unwrap(), 3);
+    assert_eq!(outbox.put([row(&app, Some("k2")), row(&app, None)]).await.unwrap(), 1);
     let stored =
         event::get(&app.app.db, &app.project.id.clone(), &rows[0].id).await.unwrap().unwrap();
     assert_eq!(stored.payload, rows[0].payload);

@@ -13,7 +13,7 @@ async fn an_event_reaches_the_sockets_of_its_project_alone_in_the_oldest_shape()
     let mut own = Socket::listen(&app, &app.project).await;
     let mut again = Socket::listen(&app, &app.project).await;
     let mut theirs = Socket::listen(&app, &other).await;
-    app.app.outbox.put(&[event(&app.project.id, 1)]).await.unwrap();
+    app.app.outbox.put([event(&app.project.id, 1)]).await.unwrap();
     for socket in [&mut own, &mut again] {
         let (text, messages) = socket.event().await;
         let value: Value = serde_json::from_str(&text).unwrap();
@@ -37,14 +37,14 @@ async fn only_events_of_triggers_are_sent_and_only_where_somebody_listens() {
     let mut idle = Socket::open(app.address, &app.project.id).await;
     let mut account = event(&app.project.id, 1);
     account.kind = "composio.connected_account.expired".to_owned();
-    app.app.outbox.put(&[account, event(&app.project.id, 2)]).await.unwrap();
+    app.app.outbox.put([account, event(&app.project.id, 2)]).await.unwrap();
     assert_eq!(listens.ids(1).await, [2]);
     idle.silent().await;
     let channel = format!("private-{}_triggers", app.project.id);
     listens.say(json!({"event": "pusher:unsubscribe", "data": {"channel": channel}})).await;
     listens.say(json!({"event": "pusher:ping"})).await;
     assert_eq!(listens.text().await["event"], "pusher:pong");
-    app.app.outbox.put(&[event(&app.project.id, 3)]).await.unwrap();
+    app.app.outbox.put([event(&app.project.id, 3)]).await.unwrap();
     listens.silent().await;
 }
 
@@ -55,7 +55,7 @@ async fn the_command_line_has_the_same_events_on_its_own_channel() {
     let channel = format!("private-cli-{}", app.project.id);
     let auth = auth(&app, &app.project, &socket.id, &channel).await;
     socket.subscribe(&channel, &auth).await;
-    app.app.outbox.put(&[event(&app.project.id, 5)]).await.unwrap();
+    app.app.outbox.put([event(&app.project.id, 5)]).await.unwrap();
     let message = socket.text().await;
     assert_eq!(message["channel"], json!(channel));
     assert_eq!(message["event"], "trigger_to_client");
@@ -70,7 +70,7 @@ async fn a_long_event_comes_in_pieces_and_every_byte_of_it() {
     row.payload["data"]["text"] = json!(text);
     let original = json!({"text": text, "more": "x"}).to_string();
     row.original = Some(original.clone());
-    app.app.outbox.put(&[row, event(&app.project.id, 2)]).await.unwrap();
+    app.app.outbox.put([row, event(&app.project.id, 2)]).await.unwrap();
     let (whole, messages) = socket.event().await;
     assert!(messages > 20, "{messages}");
     let value: Value = serde_json::from_str(&whole).unwrap();
@@ -87,7 +87,7 @@ async fn every_replica_sends_to_its_own_sockets() {
     let mut there = Socket::listen_at(&app, address, &app.project).await;
     for n in 0..50 {
         let outbox = if n % 2 == 0 { &app.app.outbox } else { &second.outbox };
-        outbox.put(&[event(&app.project.id, n)]).await.unwrap();
+        outbox.put([event(&app.project.id, n)]).await.unwrap();
     }
     let all: Vec<i64> = (0..50).collect();
     assert_eq!(here.ids(50).await, all);
@@ -99,12 +99,12 @@ async fn every_replica_sends_to_its_own_sockets() {
 #[tokio::test]
 async fn who_comes_later_gets_nothing_of_before() {
     let app = TestApp::new().await;
-    app.app.outbox.put(&[event(&app.project.id, 1)]).await.unwrap();
+    app.app.outbox.put([event(&app.project.id, 1)]).await.unwrap();
     let mut first = Socket::listen(&app, &app.project).await;
-    app.app.outbox.put(&[event(&app.project.id, 2)]).await.unwrap();
+    app.app.outbox.put([event(&app.project.id, 2)]).await.unwrap();
     assert_eq!(first.ids(1).await, [2]);
     let mut second = Socket::listen(&app, &app.project).await;
-    app.app.outbox.put(&[event(&app.project.id, 3)]).await.unwrap();
+    app.app.outbox.put([event(&app.project.id, 3)]).await.unwrap();
     assert_eq!(second.ids(1).await, [3]);
     assert_eq!(first.ids(1).await, [3]);
 }

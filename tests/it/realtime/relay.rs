@@ -82,7 +82,7 @@ async fn events_are_published_once_by_one_of_the_replicas_until_another_takes_ov
         }
     };
     for n in 0..30 {
-        app.app.outbox.put(&[event(&app.project.id, n)]).await.unwrap();
+        app.app.outbox.put([event(&app.project.id, n)]).await.unwrap();
     }
     let mut seen = [false; 30];
     while seen.contains(&false) {
@@ -91,7 +91,7 @@ async fn events_are_published_once_by_one_of_the_replicas_until_another_takes_ov
     }
     app.app.stop.cancel();
     app.app.shut_down().await;
-    second.outbox.put(&[event(&app.project.id, 100)]).await.unwrap();
+    second.outbox.put([event(&app.project.id, 100)]).await.unwrap();
     while next().await != 100 {}
     second.stop.cancel();
 }

@@ -16,7 +16,7 @@ async fn an_event_arrives_signed_under_its_own_id_in_each_version() {
         let (app, receiver) = (TestApp::new().await, Receiver::start().await);
         let (_, secret) = subscribe(&app.client(), &receiver.url(), version).await;
         let row = message(&app.project.id, 7);
-        assert_eq!(app.app.outbox.put(std::slice::from_ref(&row)).await.unwrap(), 1);
+        assert_eq!(app.app.outbox.put([row.clone()]).await.unwrap(), 1);
         deliver_due(&app).await;
         let [got] = &receiver.received()[..] else { panic!("{:?}", receiver.received()) };
         assert_eq!(got.id(), row.id.as_str());
@@ -65,7 +65,7 @@ async fn many_callers_at_once_each_hear_of_their_own_events() {
         if n % 2 == 0 {
             row.dedupe_key.clone_from(&twice.dedupe_key);
         }
-        async move { outbox.put(&[row]).await.unwrap() }
+        async move { outbox.put([row]).await.unwrap() }
     });
     let stored = futures_util::future::join_all(calls).await;
     let odd = stored.iter().skip(1).step_by(2).sum::<usize>();
@@ -80,7 +80,7 @@ async fn an_event_with_nul_characters_is_stored_and_arrives() {
     let mut row = message(&app.project.id, 1);
     row.payload["data"] = json!({"a\0b": ["c\0d"]});
     row.original = Some("raw\0".to_owned());
-    assert_eq!(app.app.outbox.put(&[row]).await.unwrap(), 1);
+    assert_eq!(app.app.outbox.put([row]).await.unwrap(), 1);
     deliver_due(&app).await;
     assert_eq!(receiver.received()[0].json()["data"], json!({"a\u{fffd}b": ["c\u{fffd}d"]}));
 }
@@ -106,16 +106,16 @@ async fn an_account_that_expired_is_told_to_whoever_wants_to_know() {
             id,
         }
     };
-    app.app.outbox.put(&[row()]).await.unwrap();
+    app.app.outbox.put([row()]).await.unwrap();
     deliver_due(&app).await;
     assert!(receiver.received().is_empty(), "it is not subscribed to");
     let both = json!({"enabled_events": [MESSAGE, EXPIRED]});
     app.client().patch(&format!("{PATH}/{id}"), both).await.expect(200);
     // Once by way of the database, and once straight from here.
-    app.app.outbox.put(&[row()]).await.unwrap();
+    app.app.outbox.put([row()]).await.unwrap();
     deliver_due(&app).await;
     deliver::start(&app.app);
-    app.app.outbox.put(&[row()]).await.unwrap();
+    app.app.outbox.put([row()]).await.unwrap();
     receiver.got(2).await;
     for got in receiver.received() {
         assert!(got.is_signed_by(&secret));

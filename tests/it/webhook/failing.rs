@@ -216,7 +216,7 @@ async fn receivers_that_hang_stand_before_nobody() {
     deliver::start(&app.app);
     for round in 0..20 {
         let bad_rows: Vec<_> = (0..100).map(|n| message(&other.id, round * 100 + n)).collect();
-        app.app.outbox.put(&bad_rows).await.unwrap();
+        app.app.outbox.put(bad_rows.clone()).await.unwrap();
         put(&app, 10).await;
     }
     good.got(200).await;

@@ -55,7 +55,7 @@ async fn subscribe(client: &TestClient, url: &str, version: &str) -> (String, St
 /// Stores some events of the first project.
 async fn put(app: &TestApp, count: usize) -> Vec<String> {
     let rows: Vec<_> = (0..count).map(|n| message(&app.project.id, n)).collect();
-    assert_eq!(app.app.outbox.put(&rows).await.unwrap(), count);
+    assert_eq!(app.app.outbox.put(rows.clone()).await.unwrap(), count);
     rows.iter().map(|row| row.id.to_string()).collect()
 }
 

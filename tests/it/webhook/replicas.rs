@@ -42,7 +42,7 @@ async fn a_server_that_stops_ends_what_is_under_way_and_leaves_the_rest_to_other
     receiver.usually(Reply::Slow(Duration::from_millis(300)));
     deliver::start(&replica);
     let rows: Vec<_> = (0..100).map(|n| message(&app.project.id, n)).collect();
-    replica.outbox.put(&rows).await.unwrap();
+    replica.outbox.put(rows.clone()).await.unwrap();
     receiver.got(1).await;
     replica.shut_down().await;
     let sent = receiver.received().len();
@@ -97,11 +97,11 @@ async fn lost_connections_of_the_database_lose_no_event() {
                 where datname = current_database() and pid <> pg_backend_pid()";
             sqlx::query(sql).execute(&mut db).await.unwrap();
         };
-        let (answer, ()) = tokio::join!(app.app.outbox.put(&rows), cut);
+        let (answer, ()) = tokio::join!(app.app.outbox.put(rows.clone()), cut);
         // Whoever was told no brings them again.
         if answer.is_err() {
             for _ in 0..100 {
-                if app.app.outbox.put(&rows).await.is_ok() {
+                if app.app.outbox.put(rows.clone()).await.is_ok() {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;

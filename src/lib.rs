@@ -21,6 +21,7 @@ pub mod db;
 pub mod domain;
 pub mod error;
 pub mod execute;
+pub mod import;
 pub mod ingress;
 pub mod limits;
 pub mod logbook;

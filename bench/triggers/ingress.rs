@@ -78,7 +78,10 @@ struct Both {
 }
 
 /// The provider at `/hooks`, the receiver everywhere else.
-async fn answer(both: Rc<Both>, request: Request<Incoming>) -> hyper::Result<Response<Full<Bytes>>> {
+async fn answer(
+    both: Rc<Both>,
+    request: Request<Incoming>,
+) -> hyper::Result<Response<Full<Bytes>>> {
     let registers = request.uri().path() == "/hooks";
     let body = request.into_body().collect().await?.to_bytes();
     if registers {

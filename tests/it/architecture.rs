@@ -12,6 +12,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("vault", 1),
     ("net", 1),
     ("catalog", 1),
+    ("import", 1),
     ("cache", 2),
     ("storage", 2),
     ("logbook", 2),

@@ -14,6 +14,7 @@ use crate::db::notify::Changed;
 use crate::error::Result;
 use crate::limits::{RateLimiter, TriesByAddress};
 use crate::logbook::Logbook;
+use crate::mcp_client::Sessions;
 use crate::net::Client;
 use crate::outbox::Outbox;
 use crate::search::Search;
@@ -37,6 +38,8 @@ pub struct App {
     pub search: Search,
     /// Outbound HTTP.
     pub net: Client,
+    /// Sessions with remote MCP servers.
+    pub mcp_sessions: Sessions,
     /// Files that tools gave.
     pub files: Files,
     /// Events on their way in.
@@ -86,6 +89,7 @@ impl App {
             search: Search::new(catalog.clone()),
             catalog,
             net,
+            mcp_sessions: Sessions::default(),
             files,
             logbook,
             limits,

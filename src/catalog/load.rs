@@ -359,7 +359,7 @@ fn tool(
 
 fn tags(def: &model::Tool) -> Vec<String> {
     let hints = &def.hints;
-    let open = def.request.is_some() || !def.steps.is_empty();
+    let open = def.request.is_some() || !def.steps.is_empty() || def.mcp.is_some();
     let mut tags = def.tags.clone();
     for (set, tag) in [
         (hints.read_only, "readOnlyHint"),

@@ -6,6 +6,7 @@
 //! | `exchange` | one request: credentials, second try after a 401 |
 //! | `steps`, `response` | the requests of a tool, and what their answers mean |
 //! | `builtin` | functions of the server that contact nobody |
+//! | `remote` | tools of remote MCP servers |
 //! | `proxy` | requests of the caller's own |
 //! | `record`, `redact` | the log row, without secrets |
 
@@ -17,6 +18,7 @@ mod params;
 mod proxy;
 mod record;
 mod redact;
+mod remote;
 mod response;
 mod steps;
 mod types;
@@ -40,6 +42,7 @@ use steps::{Outcome, Run};
 pub use access::refuses as refuses_to_choose;
 pub use call::{Answered, call};
 pub use proxy::proxy;
+pub use remote::{Listing, list as list_remote_tools};
 pub use types::*;
 
 /// What a log row keeps of a request.
@@ -130,9 +133,18 @@ async fn run(
     }
     let exchange = Exchange::begin(app, toolkit, access, params.as_ref()).await?;
     record.secrets = exchange.secrets();
-    let run =
-        Run { app, project: &project.id, toolkit, tool, exchange: &exchange, given: Map::new() };
-    let outcome = run.all(&args).await;
+    let outcome = match tool.mcp() {
+        Some(mcp) => {
+            remote::Call { app, project: &project.id, toolkit, exchange: &exchange }
+                .run(tool, mcp, &args)
+                .await
+        }
+        None => {
+            let given = Map::new();
+            let run = Run { app, project: &project.id, toolkit, tool, exchange: &exchange, given };
+            run.all(&args).await
+        }
+    };
     note_exchange(record, &exchange);
     outcome
 }

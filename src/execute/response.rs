@@ -149,7 +149,12 @@ fn file_name(headers: &HeaderMap, mimetype: &str) -> String {
     if let Some(name) = named.filter(|name| !name.is_empty()) {
         return name.to_owned();
     }
-    let extension = match mimetype {
+    format!("file.{}", extension(mimetype))
+}
+
+/// How names of files of a media type end.
+pub(super) fn extension(mimetype: &str) -> &'static str {
+    match mimetype {
         "application/pdf" => "pdf",
         "application/zip" => "zip",
         "application/gzip" => "gz",
@@ -158,12 +163,13 @@ fn file_name(headers: &HeaderMap, mimetype: &str) -> String {
         "image/gif" => "gif",
         "image/webp" => "webp",
         "audio/mpeg" => "mp3",
+        "audio/wav" => "wav",
+        "text/plain" => "txt",
         "video/mp4" => "mp4",
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" => "xlsx",
         "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => "docx",
         _ => "bin",
-    };
-    format!("file.{extension}")
+    }
 }
 
 /// The part of an answer that counts, or why it is a failure.
@@ -213,7 +219,8 @@ fn is_true(value: &Value) -> bool {
     }
 }
 
-fn failure(provider: &str, rule: &ResponseRule, status: u16, body: Value) -> Failure {
+/// A failure in the words of the provider.
+pub(super) fn failure(provider: &str, rule: &ResponseRule, status: u16, body: Value) -> Failure {
     let said = rule
         .error
         .iter()

@@ -7,11 +7,17 @@
 //! | module | knows |
 //! |---|---|
 //! | `document` | bytes to JSON, within limits |
+//! | `discovery` | Google's discovery documents |
+//! | `graphql` | GraphQL schemas |
+//! | `mcp` | what a remote MCP server lists |
 //! | `slug` | names of toolkits, tools and arguments |
 //! | `text` | sentences by strangers, made harmless |
 //! | `report` | what was taken, changed and left out |
 
+pub mod discovery;
 pub mod document;
+pub mod graphql;
+pub mod mcp;
 pub mod report;
 pub mod slug;
 pub mod text;

@@ -84,7 +84,9 @@ pub fn import(
     report.tools = made.len();
     let instructions = document.get("instructions").and_then(Value::as_str).unwrap_or_default();
     let mut hosts = vec![url.host_str().unwrap_or_default().to_owned()];
-    hosts.extend(options.allow.iter().filter(|host| **host != hosts[0]).cloned().collect::<Vec<_>>());
+    hosts.extend(
+        options.allow.iter().filter(|host| **host != hosts[0]).cloned().collect::<Vec<_>>(),
+    );
     let description = format!("Tools of the remote MCP server {title}. {instructions}");
     let toolkit = json!({
         "spec": 1,
@@ -216,8 +218,7 @@ fn params(value: &Value, at: &str, report: &mut Report) -> Map<String, Value> {
     for (wire, value) in properties {
         let Value::Object(mut fields) = value else { continue };
         let good = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-        let clean: String =
-            wire.chars().map(|c| if good(c) { c } else { '_' }).take(60).collect();
+        let clean: String = wire.chars().map(|c| if good(c) { c } else { '_' }).take(60).collect();
         let clean = if clean.is_empty() { "value".to_owned() } else { clean };
         let mut name = clean.clone();
         let mut number = 2;
@@ -226,7 +227,12 @@ fn params(value: &Value, at: &str, report: &mut Report) -> Map<String, Value> {
             number += 1;
         }
         if name != wire {
-            report.renamed(&at, &text::clean(&wire, text::NAME), &name, "models take no other characters");
+            report.renamed(
+                &at,
+                &text::clean(&wire, text::NAME),
+                &name,
+                "models take no other characters",
+            );
             fields.insert("wire".to_owned(), wire.clone().into());
         }
         if required.contains(&wire) {
@@ -291,7 +297,8 @@ mod tests {
             {"name": "delete"}, {"name": ""}, {}, 1,
         ]));
         let (definition, report) = import(&list, &options(), &|_, _| {}).unwrap();
-        let slugs: Vec<&str> = definition.tools.iter().map(|t| t["slug"].as_str().unwrap()).collect();
+        let slugs: Vec<&str> =
+            definition.tools.iter().map(|t| t["slug"].as_str().unwrap()).collect();
         assert_eq!(slugs, ["EVERY_GET_TINY_IMAGE", "EVERY_GET_TINY_IMAGE_2", "EVERY_DELETE"]);
         assert_eq!(definition.tools[0]["mcp"], json!({"tool": "getTinyImage"}));
         assert_eq!(definition.tools[0]["hints"], json!({"read_only": true}));
@@ -317,7 +324,8 @@ mod tests {
         ]);
         assert_eq!(definition.toolkit["auth"], expected);
         assert!(report.notes[0].contains("credentials"));
-        for bad in ["file:///etc/passwd", "https://a:b@c/", "https://a/?k=v", "", "https://a/{{x}}"] {
+        for bad in ["file:///etc/passwd", "https://a:b@c/", "https://a/?k=v", "", "https://a/{{x}}"]
+        {
             list["mcp"]["url"] = json!(bad);
             let options = Options { base_url: Some(bad.into()), ..options() };
             assert!(import(&list, &options, &|_, _| {}).is_err(), "{bad}");
@@ -326,12 +334,29 @@ mod tests {
 
     fn value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
-            Just(Value::Null), any::<bool>().prop_map(Value::from), "[a-z#$/]{0,8}".prop_map(Value::from),
-            Just(json!("#")), Just(json!("#/inputSchema")), Just(json!("object")), any::<i32>().prop_map(Value::from),
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            "[a-z#$/]{0,8}".prop_map(Value::from),
+            Just(json!("#")),
+            Just(json!("#/inputSchema")),
+            Just(json!("object")),
+            any::<i32>().prop_map(Value::from),
         ];
         let keys = prop::sample::select(vec![
-            "name", "inputSchema", "properties", "type", "$ref", "required", "items", "anyOf", "allOf", "x",
-            "annotations", "outputSchema", "enum", "$defs",
+            "name",
+            "inputSchema",
+            "properties",
+            "type",
+            "$ref",
+            "required",
+            "items",
+            "anyOf",
+            "allOf",
+            "x",
+            "annotations",
+            "outputSchema",
+            "enum",
+            "$defs",
         ]);
         leaf.prop_recursive(5, 60, 5, move |inner| {
             prop_oneof![

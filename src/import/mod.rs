@@ -10,6 +10,7 @@
 //! | `discovery` | Google's discovery documents |
 //! | `graphql` | GraphQL schemas |
 //! | `mcp` | what a remote MCP server lists |
+//! | `schema` | JSON Schema to the toolkit format's own |
 //! | `slug` | names of toolkits, tools and arguments |
 //! | `text` | sentences by strangers, made harmless |
 //! | `report` | what was taken, changed and left out |
@@ -19,6 +20,7 @@ pub mod document;
 pub mod graphql;
 pub mod mcp;
 pub mod report;
+pub mod schema;
 pub mod slug;
 pub mod text;
 
@@ -56,6 +58,32 @@ pub struct Definition {
 
 /// How far an import is: operations done, and how many there are.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+/// Makes a definition of a description.
+///
+/// # Errors
+/// It is none, or of a kind that is not known.
+pub fn import(
+    document: &[u8],
+    options: &Options,
+    progress: Progress<'_>,
+) -> Result<(Definition, Report), Failure> {
+    if let Ok(text) = std::str::from_utf8(document)
+        && graphql::is_sdl(text)
+    {
+        return graphql::import_sdl(text, options, progress);
+    }
+    let document = document::read(document)?;
+    let format = Format::of(&document)?;
+    match format {
+        Format::OpenApi | Format::Swagger => {
+            Err(Failure::of_all(format!("{format:?} cannot be imported yet")))
+        }
+        Format::Discovery => discovery::import(&document, options, progress),
+        Format::GraphQlIntrospection => graphql::import_introspection(&document, options, progress),
+        Format::Mcp => mcp::import(&document, options, progress),
+    }
+}
 
 /// Why nothing could be imported at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +124,8 @@ pub enum Format {
     Discovery,
     /// A GraphQL schema: the answer of the introspection query.
     GraphQlIntrospection,
+    /// What a remote MCP server lists (see [`mcp`]).
+    Mcp,
 }
 
 impl Format {
@@ -113,6 +143,8 @@ impl Format {
             Ok(Self::Discovery)
         } else if has("__schema") || document.pointer("/data/__schema").is_some() {
             Ok(Self::GraphQlIntrospection)
+        } else if document.pointer("/mcp/url").is_some() {
+            Ok(Self::Mcp)
         } else {
             Err(Failure::of_all(
                 "This is no description of an API that can be imported: OpenAPI 3.0 or 3.1 (`openapi`), \
@@ -136,6 +168,7 @@ mod tests {
         assert_eq!(Format::of(&json!({"discoveryVersion": "v1"})), Ok(Format::Discovery));
         let answer = json!({"data": {"__schema": {}}});
         assert_eq!(Format::of(&answer), Ok(Format::GraphQlIntrospection));
+        assert_eq!(Format::of(&json!({"mcp": {"url": "https://a/mcp"}})), Ok(Format::Mcp));
         assert!(Format::of(&json!({"info": {}})).unwrap_err().problem.contains("OpenAPI"));
     }
 }

@@ -59,8 +59,11 @@ fn is_scope(text: &str) -> bool {
 /// Few scopes with which every method can be called: each time the one that most of the remaining
 /// ones can be called with.
 fn enough<'a>(available: &[&'a str], methods: &[Method<'_>]) -> Vec<&'a str> {
-    let mut open: Vec<HashSet<&str>> =
-        methods.iter().map(|m| scopes_of(m).collect()).filter(|s: &HashSet<&str>| !s.is_empty()).collect();
+    let mut open: Vec<HashSet<&str>> = methods
+        .iter()
+        .map(|m| scopes_of(m).collect())
+        .filter(|s: &HashSet<&str>| !s.is_empty())
+        .collect();
     let mut chosen = Vec::new();
     while !open.is_empty() && chosen.len() < MOST_SCOPES {
         let mut counts: BTreeMap<usize, usize> = BTreeMap::new();

@@ -47,7 +47,8 @@ pub(super) fn download(
     let mut params = placed(&parts.arguments);
     params.retain(|name, _| arguments.iter().any(|a| a.name == *name));
     tool["params"] = params.into();
-    tool["request"] = json!({"method": parts.method, "path": parts.path, "query": {"alt": "media"}});
+    tool["request"] =
+        json!({"method": parts.method, "path": parts.path, "query": {"alt": "media"}});
     tool["response"] = json!({"file": true});
     tool
 }
@@ -66,9 +67,13 @@ pub(super) fn upload(
         name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     };
-    let in_path = |path: &str| parts.arguments.iter().filter(|a| a.place == "path").all(|a| {
-        !path.contains(&format!("{{{}", a.wire)) || a.wire == a.name
-    });
+    let in_path = |path: &str| {
+        parts
+            .arguments
+            .iter()
+            .filter(|a| a.place == "path")
+            .all(|a| !path.contains(&format!("{{{}", a.wire)) || a.wire == a.name)
+    };
     let sayable = parts.arguments.iter().all(|a| in_template(&a.name) && in_template(&a.wire))
         && parts.arguments.iter().all(|a| a.fields.get("at").is_none())
         && in_path(&parts.path);

@@ -12,8 +12,18 @@ use crate::import::{Report, text};
 
 /// Parameters that change how and not what is answered; `fields` is kept.
 const STANDARD: [&str; 12] = [
-    "$.xgafv", "access_token", "alt", "callback", "key", "oauth_token", "prettyPrint", "quotaUser",
-    "uploadType", "upload_protocol", "userIp", "bearer_token",
+    "$.xgafv",
+    "access_token",
+    "alt",
+    "callback",
+    "key",
+    "oauth_token",
+    "prettyPrint",
+    "quotaUser",
+    "uploadType",
+    "upload_protocol",
+    "userIp",
+    "bearer_token",
 ];
 /// Bytes of the arguments that a body has.
 const MOST_BODY: usize = 60_000;
@@ -261,7 +271,12 @@ fn body(api: &Api<'_>, method: &Method<'_>, parts: &mut Parts, report: &mut Repo
             schema.entry("description").or_insert_with(|| "The body of the request.".into());
             schema.insert("at".to_owned(), "".into());
             let name = free("body", &mut names);
-            parts.arguments.push(Argument { name, wire: "body".into(), place: "body", fields: schema });
+            parts.arguments.push(Argument {
+                name,
+                wire: "body".into(),
+                place: "body",
+                fields: schema,
+            });
             return;
         }
     };
@@ -271,9 +286,9 @@ fn body(api: &Api<'_>, method: &Method<'_>, parts: &mut Parts, report: &mut Repo
         if required.contains(wire.as_str()) {
             fields.insert("required".to_owned(), true.into());
         }
-        fields.entry("description").or_insert_with(|| {
-            format!("{}.", slug::title(&slug::words(&wire))).into()
-        });
+        fields
+            .entry("description")
+            .or_insert_with(|| format!("{}.", slug::title(&slug::words(&wire))).into());
         // What is also in the path or the query is told apart by its name.
         let wanted = plain(&wire);
         let wanted = if names.contains(&wanted) { format!("body_{wanted}") } else { wanted };
@@ -284,7 +299,8 @@ fn body(api: &Api<'_>, method: &Method<'_>, parts: &mut Parts, report: &mut Repo
 
 /// Properties of the body that this method cannot do without.
 fn needed<'a>(api: &Api<'a>, method: &Method<'_>, request: &Value) -> HashSet<&'a str> {
-    let schema = request.get("$ref").and_then(Value::as_str).and_then(|name| api.schemas?.get(name));
+    let schema =
+        request.get("$ref").and_then(Value::as_str).and_then(|name| api.schemas?.get(name));
     let properties = schema.and_then(|schema| schema.get("properties")).and_then(Value::as_object);
     let is_needed = |value: &Value| {
         let ids = value.pointer("/annotations/required").and_then(Value::as_array);
@@ -313,10 +329,15 @@ fn hints(verb: &str, name: &str) -> Value {
         "DELETE" => json!({"destructive": true, "idempotent": true}),
         "PUT" => json!({"update": true, "idempotent": true}),
         "PATCH" => json!({"update": true}),
-        _ if is(&["delete", "remove", "revoke", "trash", "clear", "obliterate"]) && !is(&["un"]) => {
+        _ if is(&["delete", "remove", "revoke", "trash", "clear", "obliterate"])
+            && !is(&["un"]) =>
+        {
             json!({"destructive": true})
         }
-        _ if name.starts_with("search") || name.starts_with("query") || name.starts_with("list") => {
+        _ if name.starts_with("search")
+            || name.starts_with("query")
+            || name.starts_with("list") =>
+        {
             json!({"read_only": true})
         }
         _ if is(&["create", "insert", "add"]) => json!({"create": true}),

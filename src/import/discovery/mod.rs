@@ -70,7 +70,9 @@ pub fn import(
     let mut methods = Vec::new();
     collect(document, "", &mut Vec::new(), MOST_DEPTH, &mut methods);
     if methods.is_empty() {
-        return Err(Failure::of_all("The discovery document has no methods: nothing can be called"));
+        return Err(Failure::of_all(
+            "The discovery document has no methods: nothing can be called",
+        ));
     }
     let toolkit_slug = options.slug.clone().unwrap_or_else(|| slug::toolkit(name));
     let title = options.name.clone().unwrap_or_else(|| title(document));
@@ -96,7 +98,9 @@ pub fn import(
     let auth = auth::schemes(document, &methods);
     auth::keep_known(&mut tools, &auth);
     let mut hosts: Vec<String> = root.host_str().map(str::to_owned).into_iter().collect();
-    hosts.extend(options.allow.iter().filter(|host| !hosts.contains(host)).cloned().collect::<Vec<_>>());
+    hosts.extend(
+        options.allow.iter().filter(|host| !hosts.contains(host)).cloned().collect::<Vec<_>>(),
+    );
     let about = text::clean(text_of("description"), text::TOOL);
     let mut toolkit = json!({
         "spec": 1,

@@ -39,8 +39,7 @@ pub(super) fn of(api: &str, id: &str) -> Names {
         Some(resource) if many => format!("{verb}_{resource}"),
         Some(resource) => format!("{verb}_{}", singular(resource)),
     };
-    let mut others: Vec<String> =
-        resources.iter().rev().skip(1).map(|r| singular(r)).collect();
+    let mut others: Vec<String> = resources.iter().rev().skip(1).map(|r| singular(r)).collect();
     let short = resources.iter().chain([&verb]).cloned().collect::<Vec<_>>().join("_");
     others.extend(parts.split_last().map(|(_, rest)| rest.join("_")));
     let mut aliases: Vec<String> = Vec::new();

@@ -54,7 +54,13 @@ fn methods_become_tools_with_their_ids_as_aliases() {
     let slugs: Vec<&str> = definition.tools.iter().map(|t| t["slug"].as_str().unwrap()).collect();
     assert_eq!(
         slugs,
-        ["FILES_GET_FILE", "FILES_DOWNLOAD_FILE", "FILES_CREATE_FILE", "FILES_UPDATE_FILE", "FILES_CANCEL_FILE"]
+        [
+            "FILES_GET_FILE",
+            "FILES_DOWNLOAD_FILE",
+            "FILES_CREATE_FILE",
+            "FILES_UPDATE_FILE",
+            "FILES_CANCEL_FILE"
+        ]
     );
     assert_eq!((report.operations, report.tools, report.left_out.len()), (5, 5, 1));
     let get = tool(&definition, "FILES_GET_FILE");
@@ -67,7 +73,10 @@ fn methods_become_tools_with_their_ids_as_aliases() {
     let download = tool(&definition, "FILES_DOWNLOAD_FILE");
     assert_eq!(download["request"]["query"], json!({"alt": "media"}));
     assert_eq!(download["response"], json!({"file": true}));
-    assert_eq!(tool(&definition, "FILES_CANCEL_FILE")["request"]["path"], "/drive/v3/{name*}:cancel");
+    assert_eq!(
+        tool(&definition, "FILES_CANCEL_FILE")["request"]["path"],
+        "/drive/v3/{name*}:cancel"
+    );
     assert_eq!(definition.toolkit["base_url"], "https://www.example.com");
     assert_eq!(definition.toolkit["auth"][0]["oauth2"]["scopes"], json!(["https://x/all"]));
 }
@@ -77,7 +86,10 @@ fn what_stands_in_the_path_and_in_the_body_is_told_apart() {
     let (definition, _) = import(&document(), &options(), &|_, _| {}).unwrap();
     let params = &tool(&definition, "FILES_UPDATE_FILE")["params"];
     assert_eq!(params["fileId"]["in"], "path");
-    assert_eq!((&params["body_fileId"]["in"], &params["body_fileId"]["wire"]), (&json!("body"), &json!("fileId")));
+    assert_eq!(
+        (&params["body_fileId"]["in"], &params["body_fileId"]["wire"]),
+        (&json!("body"), &json!("fileId"))
+    );
     assert!(params.get("id").is_none());
     assert!(params["parent"]["type"] == "object");
 }

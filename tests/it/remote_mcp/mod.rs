@@ -84,7 +84,11 @@ async fn a_session_is_used_again_and_made_anew_when_the_server_forgot_it() {
     let add = json!({"arguments": {"a": 2, "b": 3}, "user_id": "u"});
     for _ in 0..3 {
         let done = world.execute("KIT_ADD_NUMBERS", add.clone()).await;
-        assert_eq!((&done["successful"], &done["data"]), (&json!(true), &json!({"sum": 5.0})), "{done}");
+        assert_eq!(
+            (&done["successful"], &done["data"]),
+            (&json!(true), &json!({"sum": 5.0})),
+            "{done}"
+        );
     }
     assert_eq!(world.server.begun(), 1);
     world.server.forget().await;

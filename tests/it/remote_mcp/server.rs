@@ -11,8 +11,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, Implementation,
-    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData,
+    Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    Tool, ToolAnnotations,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
@@ -55,7 +56,8 @@ impl Server {
             .with_json_response(!ways.sessions)
             .with_sse_keep_alive(Some(Duration::from_millis(200)));
         let tools = Tools(seen.clone());
-        let service = StreamableHttpService::new(move || Ok(tools.clone()), sessions.clone(), config);
+        let service =
+            StreamableHttpService::new(move || Ok(tools.clone()), sessions.clone(), config);
         let gate = axum::middleware::from_fn_with_state((ways, seen.clone()), watched);
         let router = Router::new().nest_service("/mcp", service).layer(gate);
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -79,9 +81,8 @@ async fn watched(
     request: Request,
     next: Next,
 ) -> Response {
-    let header = |name: &str| {
-        request.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned)
-    };
+    let header =
+        |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
     seen.requests.lock().unwrap().push((request.method().to_string(), header("mcp-session-id")));
     if let Some(token) = ways.token
         && header("authorization") != Some(format!("Bearer {token}"))

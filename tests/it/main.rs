@@ -12,6 +12,7 @@ mod crash;
 mod credentials;
 mod database_restart;
 mod dcr;
+mod descriptions;
 mod execute;
 mod hard;
 mod limits;

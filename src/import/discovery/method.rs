@@ -55,9 +55,9 @@ pub(super) struct Parts {
 }
 
 /// The tools for a method: one, and where it can be downloaded one that does.
-pub(super) fn tools(
-    api: &Api<'_>,
-    method: &Method<'_>,
+pub(super) fn tools<'a>(
+    api: &Api<'a>,
+    method: &Method<'a>,
     slugs: &mut Slugs,
     report: &mut Report,
 ) -> Result<Vec<Value>, String> {
@@ -252,7 +252,7 @@ fn parameter(name: &str, value: &Value) -> Map<String, Value> {
 }
 
 /// The properties of the body as arguments.
-fn body(api: &Api<'_>, method: &Method<'_>, parts: &mut Parts, report: &mut Report) {
+fn body<'a>(api: &Api<'a>, method: &Method<'a>, parts: &mut Parts, report: &mut Report) {
     let Some(request) = method.value.get("request") else { return };
     let at = format!("{}/request", method.at);
     let converted = api.converter.convert_within(request, &at, Use::Input, MOST_BODY);
@@ -311,7 +311,7 @@ fn needed<'a>(api: &Api<'a>, method: &Method<'_>, request: &Value) -> HashSet<&'
 }
 
 /// How the answer is read, with what is in it.
-fn answer(api: &Api<'_>, method: &Method<'_>) -> Value {
+fn answer<'a>(api: &Api<'a>, method: &Method<'a>) -> Value {
     let Some(response) = method.value.get("response") else { return json!({}) };
     let at = format!("{}/response", method.at);
     let mut schema = api.converter.convert_within(response, &at, Use::Output, MOST_ANSWER).schema;

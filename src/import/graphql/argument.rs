@@ -12,12 +12,21 @@ const MOST_VALUES: usize = 300;
 /// Bytes of all arguments of one tool.
 const MOST_BYTES: usize = 60_000;
 /// Values of all arguments of one tool: where a schema has more, it is not even tried.
-const MOST_NODES: usize = 4_000;
+const MOST_NODES: usize = 2_000;
+
+/// Values of all arguments of all tools. A schema that goes on for ever in every direction is not
+/// followed for each of its fields.
+pub(super) const MOST_IN_ALL: usize = 1_000_000;
 
 /// The arguments of a field, by name, and whether some were made shorter than the schema has them.
-pub(super) fn of(schema: &Schema, args: &[Input]) -> (Map<String, Value>, bool) {
+pub(super) fn of(
+    schema: &Schema,
+    args: &[Input],
+    budget: &mut usize,
+) -> (Map<String, Value>, bool) {
     let mut cut = false;
-    for depth in (0..=DEPTH).rev() {
+    let deepest = if *budget == 0 { 0 } else { DEPTH };
+    for depth in (0..=deepest).rev() {
         let mut walk = Walk { schema, left: MOST_NODES, cut: false };
         let mut params = Map::new();
         for arg in args {
@@ -32,6 +41,7 @@ pub(super) fn of(schema: &Schema, args: &[Input]) -> (Map<String, Value>, bool) 
             params.insert(arg.name.clone(), param.into());
         }
         cut |= walk.cut;
+        *budget = budget.saturating_sub(MOST_NODES - walk.left);
         let fits = walk.left > 0 && Value::Object(params.clone()).to_string().len() <= MOST_BYTES;
         if fits || depth == 0 {
             return (params, cut);

@@ -29,6 +29,7 @@ pub(super) fn make(
         schema,
         selector: Selector::new(schema),
         slugs: Slugs::new(&toolkit_slug),
+        budget: argument::MOST_IN_ALL,
         path: path_of(&endpoint),
         query: endpoint
             .query_pairs()
@@ -147,6 +148,7 @@ struct Maker<'a> {
     schema: &'a Schema,
     selector: Selector<'a>,
     slugs: Slugs,
+    budget: usize,
     path: String,
     query: Map<String, Value>,
     report: Report,
@@ -166,7 +168,7 @@ impl Maker<'_> {
             let why = "the name was taken, or is too long";
             self.report.renamed(at, &plain, &slug, why);
         }
-        let (params, cut) = argument::of(self.schema, &field.args);
+        let (params, cut) = argument::of(self.schema, &field.args, &mut self.budget);
         if cut {
             self.report.repaired(at, "arguments were made shallower than the schema has them");
         }

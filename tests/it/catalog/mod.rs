@@ -10,6 +10,7 @@ mod rendering;
 mod samples;
 mod trigger_requests;
 mod triggers;
+mod wire;
 
 use patchbay::catalog::Catalog;
 use patchbay::config::Providers;

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `access`, `params` | whose credentials are used, and which the caller brings along |
 //! | `exchange` | one request: credentials, second try after a 401 |
-//! | `steps`, `response` | the requests of a tool, and what their answers mean |
+//! | `steps`, `response`, `link` | the requests of a tool, and what their answers mean |
+//! | `files` | uploads that arguments name, and answers that are files |
 //! | `builtin` | functions of the server that contact nobody |
 //! | `remote` | tools of remote MCP servers |
 //! | `proxy` | requests of the caller's own |
@@ -14,12 +15,14 @@ mod access;
 mod builtin;
 mod call;
 mod exchange;
+mod files;
+mod link;
 mod params;
 mod proxy;
 mod record;
 mod redact;
 mod remote;
-mod response;
+pub mod response;
 mod steps;
 mod types;
 
@@ -107,7 +110,7 @@ async fn run(
     request: ExecuteRequest,
     record: &mut Record<'_>,
 ) -> Result<Outcome> {
-    let args = tool.check_arguments(request.arguments).map_err(|problems| {
+    let mut args = tool.check_arguments(request.arguments).map_err(|problems| {
         Error::invalid(format!("Invalid arguments for {}", tool.def.slug), problems)
             .fix("Correct the arguments as the tool's input schema says and call again")
     })?;
@@ -131,6 +134,7 @@ async fn run(
     if let Access::Account(_, config) = &access {
         access::check_restriction(&app.catalog, config, tool)?;
     }
+    let files = files::load(app, &project.id, tool, &mut args).await?;
     let exchange = Exchange::begin(app, toolkit, access, params.as_ref()).await?;
     record.secrets = exchange.secrets();
     let outcome = match tool.mcp() {
@@ -140,8 +144,8 @@ async fn run(
                 .await
         }
         None => {
-            let given = Map::new();
-            let run = Run { app, project: &project.id, toolkit, tool, exchange: &exchange, given };
+            let (given, project) = (Map::new(), &project.id);
+            let run = Run { app, project, toolkit, tool, exchange: &exchange, given, files };
             run.all(&args).await
         }
     };

@@ -8,8 +8,10 @@ mod loading;
 mod providers;
 mod rendering;
 mod samples;
+mod tools;
 mod trigger_requests;
 mod triggers;
+mod wire;
 
 use patchbay::catalog::Catalog;
 use patchbay::config::Providers;

@@ -168,7 +168,6 @@ pub(super) fn extension(mimetype: &str) -> &'static str {
         "image/webp" => "webp",
         "audio/mpeg" => "mp3",
         "audio/wav" => "wav",
-        "text/plain" => "txt",
         "video/mp4" => "mp4",
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" => "xlsx",
         "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => "docx",

@@ -44,14 +44,8 @@ pub fn import(
     let named = about("name").unwrap_or_else(|| host.replace('.', "_"));
     let toolkit_slug = options.slug.clone().unwrap_or_else(|| slug::toolkit(&named));
     let title = options.name.clone().or_else(|| about("title")).unwrap_or(named);
-    let mut report = Report {
-        format: match about("version") {
-            Some(version) => text::clean(&format!("MCP server {version}"), text::NAME),
-            None => "MCP server".to_owned(),
-        },
-        operations: tools.len(),
-        ..Report::default()
-    };
+    let mut report =
+        Report::of(&format!("MCP server {}", about("version").unwrap_or_default()), tools.len());
     let mut slugs = Slugs::new(&toolkit_slug);
     let mut seen = HashSet::new();
     let mut made = Vec::new();

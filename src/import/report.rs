@@ -79,6 +79,12 @@ pub struct LeftOut {
 }
 
 impl Report {
+    /// An empty one of a description.
+    pub fn of(format: &str, operations: usize) -> Self {
+        let format = super::text::clean(format, super::text::NAME);
+        Self { format, operations, ..Self::default() }
+    }
+
     /// Something has another name.
     pub fn renamed(&mut self, at: &str, from: &str, to: &str, why: &str) {
         let of = |text: &str| text.chars().take(200).collect::<String>();

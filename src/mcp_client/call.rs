@@ -136,11 +136,11 @@ async fn begin<W: Wire>(
     let session = Session::begun(id, version);
     let ready = message::notification("notifications/initialized", json!({}));
     let told = wire.open(exchange::post(endpoint, &session, &ready)).await.map_err(Failed::Wire)?;
-    let (status, headers) = (told.status, told.headers.clone());
+    let status = told.status;
     if !(200..300).contains(&status) {
         let body = told.whole().await.map(|b| String::from_utf8_lossy(&b.body).into_owned());
         let body = Value::String(body.unwrap_or_default());
-        return Err(Failed::Status { status, headers, body });
+        return Err(Failed::Status { status, body });
     }
     Ok((session, answer.result))
 }

@@ -109,7 +109,7 @@ async fn refusal<E>(answer: Streamed) -> Failed<E> {
     }
     let body = serde_json::from_slice(&answer.body)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&answer.body).into_owned()));
-    Failed::Status { status: answer.status, headers: answer.headers, body }
+    Failed::Status { status: answer.status, body }
 }
 
 struct Reading<'a, W> {

@@ -20,7 +20,6 @@ mod sessions;
 use std::future::Future;
 use std::time::Duration;
 
-use axum::http::HeaderMap;
 use serde_json::Value;
 use url::Url;
 
@@ -76,8 +75,6 @@ pub enum Failed<E> {
     Status {
         /// The status.
         status: u16,
-        /// The headers.
-        headers: HeaderMap,
         /// The body, as JSON or text.
         body: Value,
     },

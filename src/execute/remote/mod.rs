@@ -63,7 +63,13 @@ impl Call<'_> {
         )
         .await;
         match answer {
-            Ok(answer) => self.outcome(answer.result).await,
+            Ok(answer) => {
+                if answer.list_changed {
+                    let toolkit = self.toolkit.slug();
+                    tracing::info!(toolkit, "the MCP server has other tools now: import it again");
+                }
+                self.outcome(answer.result).await
+            }
             Err(Failed::Wire(Trouble::Refused(error))) => Err(error),
             Err(failed) => Ok(Err(self.failure(tool, failed))),
         }

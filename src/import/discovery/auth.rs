@@ -74,8 +74,7 @@ fn enough<'a>(available: &[&'a str], methods: &[Method<'_>]) -> Vec<&'a str> {
             counts.insert(i, if broad { count.min(1) } else { count });
         }
         let best = counts.into_iter().max_by_key(|(i, count)| (*count, usize::MAX - i));
-        let Some((best, count)) = best.filter(|(_, count)| *count > 0) else { break };
-        let _ = count;
+        let Some((best, _)) = best.filter(|(_, count)| *count > 0) else { break };
         chosen.push(available[best]);
         open.retain(|scopes| !scopes.contains(available[best]));
     }

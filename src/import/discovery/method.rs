@@ -330,7 +330,7 @@ fn hints(verb: &str, name: &str) -> Value {
         "PUT" => json!({"update": true, "idempotent": true}),
         "PATCH" => json!({"update": true}),
         _ if is(&["delete", "remove", "revoke", "trash", "clear", "obliterate"])
-            && !is(&["un"]) =>
+            && !name.starts_with("un") =>
         {
             json!({"destructive": true})
         }

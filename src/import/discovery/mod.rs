@@ -77,11 +77,7 @@ pub fn import(
     let toolkit_slug = options.slug.clone().unwrap_or_else(|| slug::toolkit(name));
     let title = options.name.clone().unwrap_or_else(|| title(document));
     let version = text_of("version");
-    let mut report = Report {
-        format: text::clean(&format!("Google discovery {name} {version}"), text::NAME),
-        operations: methods.len(),
-        ..Report::default()
-    };
+    let mut report = Report::of(&format!("Google discovery {name} {version}"), methods.len());
     let mut slugs = Slugs::new(&toolkit_slug);
     let mut tools = Vec::new();
     let all = methods.len();

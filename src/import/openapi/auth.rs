@@ -87,13 +87,9 @@ pub(super) fn of<'a>(
 
     let mut schemes = Vec::new();
     let oauth_names: Vec<String> = flows.iter().map(|(name, _)| name.clone()).collect();
-    let mut with_oauth = false;
     if !flows.is_empty() {
         match oauth::scheme(api, &flows, servers, scopes) {
-            Some(scheme) => {
-                with_oauth = true;
-                schemes.push(scheme);
-            }
+            Some(scheme) => schemes.push(scheme),
             None => bearer = true,
         }
     }
@@ -120,7 +116,13 @@ pub(super) fn of<'a>(
         };
         extend(scheme, &kind, &beside, &required, value);
     }
-    let alone: Vec<Key> = alone(&requirements, &keys);
+    let mut alone: Vec<Key> = alone(&requirements, &keys);
+    // Some list as alternatives what every operation has as required parameters.
+    for key in needed(api, operations, &keys) {
+        if !alone.is_empty() && !alone.iter().any(|k| k.scheme == key.scheme) {
+            alone.push(key);
+        }
+    }
     let alone = if alone.is_empty() && schemes.is_empty() { required.clone() } else { alone };
     if let Some(scheme) = api_key(&alone, &required) {
         schemes.push(scheme);
@@ -155,7 +157,6 @@ pub(super) fn of<'a>(
             scheme["connect_fields"] = all.into();
         }
     }
-    let _ = with_oauth;
     Auth { schemes, credentials, oauth: oauth_names }
 }
 
@@ -219,6 +220,21 @@ fn undeclared<'a>(api: &Api<'a>, operations: &[Operation<'a>], keys: &[Key]) -> 
         })
         .map(|((place, name), _)| Key { scheme: String::new(), place, name, prefix: "" })
         .collect()
+}
+
+/// Keys that are required parameters of most operations.
+fn needed<'a>(api: &Api<'a>, operations: &[Operation<'a>], keys: &[Key]) -> Vec<Key> {
+    let has = |operation: &Operation<'a>, key: &Key| {
+        params::declared(api, operation).iter().any(|(_, parameter)| {
+            said(parameter, "name").is_some_and(|name| name.eq_ignore_ascii_case(&key.name))
+                && said(parameter, "in") == Some(key.place.as_str())
+                && parameter.get("required") == Some(&Value::Bool(true))
+        })
+    };
+    let most = |key: &&Key| {
+        keys.len() > 1 && operations.iter().filter(|o| has(o, key)).count() * 2 > operations.len()
+    };
+    keys.iter().filter(most).cloned().collect()
 }
 
 /// The names of every requirement that is there.

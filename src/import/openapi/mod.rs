@@ -162,19 +162,20 @@ impl<'a> Api<'a> {
             _ => USUAL_BYTES / 4,
         };
         let usual = if written > 2 * 33_554_432 { usual / 8 } else { usual };
-        let most = if output { USUAL_BYTES } else { MOST_BYTES };
+        let most = if output { USUAL_BYTES / 2 } else { MOST_BYTES };
         let name = schema.get("$ref").and_then(Value::as_str);
         let key = name.map(|name| (name.to_owned(), output));
         let known = key.as_ref().and_then(|key| self.levels.borrow().get(key).copied());
-        let first = known.unwrap_or(if output { 2 } else { 0 });
+        let first = known.unwrap_or(if output { 3 } else { 0 });
         let last = Limits::LEVELS.len() - 1;
         let mut level = first;
         let converted = loop {
-            let converted = self.converter.convert(schema, at, purpose, Limits::LEVELS[level]);
-            let bytes = size(&converted.schema);
             // Details are worth more than brevity until it becomes a matter of what can be sent.
-            let enough = bytes <= usual || (level >= 3 && bytes <= most) || level == last;
-            if enough {
+            let bound = if level >= 3 && written <= 33_554_432 { most } else { usual };
+            let limits = Limits { nodes: bound / 24, ..Limits::LEVELS[level] };
+            let converted = self.converter.convert(schema, at, purpose, limits);
+            let bytes = size(&converted.schema);
+            if (bytes <= bound && !converted.too_large) || level == last {
                 self.written.set(written + bytes);
                 break converted;
             }

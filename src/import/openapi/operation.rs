@@ -27,7 +27,7 @@ pub(super) fn tool<'a>(
     params::add(api, operation, common, &path, &query, &mut arguments);
     params::missing(api, operation, &path, &mut arguments);
     let sent = body::add(api, operation, &mut arguments);
-    let (params, path) = arguments.finished(api, operation, path);
+    let params = arguments.finished(api);
     let mut fixed = Map::new();
     for (name, value) in query.into_iter().filter(|(_, value)| !value.contains('{')) {
         fixed.insert(name, value.into());
@@ -116,8 +116,7 @@ fn scopes(api: &Api<'_>, operation: &Operation<'_>, oauth: &[String]) -> Vec<Vec
     let mut sets: Vec<Vec<String>> = Vec::new();
     for requirement in security.and_then(Value::as_array).into_iter().flatten() {
         let Some(requirement) = requirement.as_object() else { continue };
-        for (name, scopes) in requirement.iter().filter(|(name, _)| oauth.contains(name)) {
-            let _ = name;
+        for (_, scopes) in requirement.iter().filter(|(name, _)| oauth.contains(name)) {
             let scopes = scopes.as_array().into_iter().flatten().filter_map(Value::as_str);
             let set: Vec<String> = scopes.filter(|s| is_scope(s)).map(str::to_owned).collect();
             if !set.is_empty() && !sets.contains(&set) && sets.len() < 20 {

@@ -418,12 +418,7 @@ pub(super) fn plain(name: &str) -> String {
 
 impl Arguments {
     /// Gives everything its name, in order of precedence.
-    pub(super) fn finished(
-        self,
-        api: &Api<'_>,
-        operation: &Operation<'_>,
-        path: String,
-    ) -> (Finished, String) {
+    pub(super) fn finished(self, api: &Api<'_>) -> Finished {
         let Self { list, headers } = self;
         let rank = |argument: &Argument| match argument.place {
             "path" => 0,
@@ -483,9 +478,7 @@ impl Arguments {
                 continue;
             }
             budget = budget.saturating_sub(bytes);
-            if name != argument.wire && argument.wire.len() <= 100 {
-                fields.insert("wire".into(), argument.wire.clone().into());
-            } else if name != argument.wire {
+            if name != argument.wire {
                 fields.insert("wire".into(), argument.wire.clone().into());
             }
             let mut others = argument.aliases;
@@ -508,8 +501,7 @@ impl Arguments {
             }
             out.insert(name, fields.into());
         }
-        let _ = operation;
-        (Finished { list: out, headers }, path)
+        Finished { list: out, headers }
     }
 }
 

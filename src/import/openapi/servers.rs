@@ -114,7 +114,7 @@ impl Servers {
         let Some(parts) = parts else {
             api.note("The description names no server: each connection says which host it is for.");
             let path = if url.contains("://") { "" } else { url };
-            return self.own(api, path, variables, None);
+            return self.own(path, variables, None);
         };
         let plain = !parts.host.contains('{');
         if plain && !is_placeholder(&parts.host) {
@@ -132,15 +132,15 @@ impl Servers {
                 }
                 return;
             }
-            return self.own(api, &parts.path, variables, None);
+            return self.own(&parts.path, variables, None);
         }
         if plain {
-            return self.own(api, &parts.path, variables, Some(&parts.host));
+            return self.own(&parts.path, variables, Some(&parts.host));
         }
         let hosts = hosts(&parts.host, variables);
         if hosts.is_empty() {
             let usual = filled(&parts.host, variables);
-            return self.own(api, &parts.path, variables, usual.as_deref());
+            return self.own(&parts.path, variables, usual.as_deref());
         }
         for host in &hosts {
             self.allow(Some(host));
@@ -151,14 +151,7 @@ impl Servers {
     }
 
     /// Somebody's own server: the connection says which.
-    fn own(
-        &mut self,
-        api: &Api<'_>,
-        path: &str,
-        variables: &Map<String, Value>,
-        usual: Option<&str>,
-    ) {
-        let _ = api;
+    fn own(&mut self, path: &str, variables: &Map<String, Value>, usual: Option<&str>) {
         let usual = usual.filter(|host| host.len() <= 200);
         let known = usual.filter(|host| !is_placeholder(host));
         let help = match usual {

@@ -46,7 +46,7 @@ pub(super) fn definition<'a>(
         )));
     }
     let given = options.slug.clone().map(|slug| slug::toolkit(&slug));
-    let slug = given.unwrap_or_else(|| slug::toolkit(&title));
+    let slug = given.unwrap_or_else(|| slug::toolkit(short(&title)));
     let servers = Servers::of(api, options);
     let scopes = required_scopes(api, &operations);
     let auth = auth::of(api, &operations, &servers, &scopes);
@@ -115,6 +115,23 @@ pub(super) fn definition<'a>(
         "auth": auth.schemes,
     }));
     Ok(Definition { toolkit, tools })
+}
+
+/// A title without what every description could say of itself: `Stripe API` as `Stripe`.
+fn short(title: &str) -> &str {
+    let mut title = title.trim();
+    loop {
+        let Some((before, last)) = title.rsplit_once([' ', '-', '_']) else { return title };
+        let lower = last.to_ascii_lowercase();
+        let number = lower.trim_start_matches('v');
+        let version = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit() || c == '.');
+        let word = ["api", "apis", "rest", "openapi", "swagger", "specification", "reference", "-"];
+        let before = before.trim_end_matches([' ', '-', '_', ':', ',']);
+        if before.is_empty() || !(version || lower.is_empty() || word.contains(&lower.as_str())) {
+            return title;
+        }
+        title = before;
+    }
 }
 
 fn sources(

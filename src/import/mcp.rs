@@ -44,8 +44,9 @@ pub fn import(
     let named = about("name").unwrap_or_else(|| host.replace('.', "_"));
     let toolkit_slug = options.slug.clone().unwrap_or_else(|| slug::toolkit(&named));
     let title = options.name.clone().or_else(|| about("title")).unwrap_or(named);
-    let mut report =
-        Report::of(&format!("MCP server {}", about("version").unwrap_or_default()), tools.len());
+    let version = about("version").unwrap_or_default();
+    let mut report = Report::of(format!("MCP server {version}").trim_end().to_owned());
+    report.operations = tools.len();
     let mut slugs = Slugs::new(&toolkit_slug);
     let mut seen = HashSet::new();
     let mut made = Vec::new();

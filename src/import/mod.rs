@@ -10,6 +10,7 @@
 //! | `discovery` | Google's discovery documents |
 //! | `graphql` | GraphQL schemas |
 //! | `mcp` | what a remote MCP server lists |
+//! | `openapi` | OpenAPI 3.0 and 3.1, Swagger 2.0 |
 //! | `schema` | JSON Schema to the toolkit format's own |
 //! | `slug` | names of toolkits, tools and arguments |
 //! | `text` | sentences by strangers, made harmless |
@@ -19,6 +20,7 @@ pub mod discovery;
 pub mod document;
 pub mod graphql;
 pub mod mcp;
+mod openapi;
 pub mod report;
 pub mod schema;
 pub mod slug;
@@ -76,9 +78,7 @@ pub fn import(
     let document = document::read(document)?;
     let format = Format::of(&document)?;
     match format {
-        Format::OpenApi | Format::Swagger => {
-            Err(Failure::of_all(format!("{format:?} cannot be imported yet")))
-        }
+        Format::OpenApi | Format::Swagger => openapi::import(&document, format, options, progress),
         Format::Discovery => discovery::import(&document, options, progress),
         Format::GraphQlIntrospection => graphql::import_introspection(&document, options, progress),
         Format::Mcp => mcp::import(&document, options, progress),

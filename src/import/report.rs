@@ -79,10 +79,9 @@ pub struct LeftOut {
 }
 
 impl Report {
-    /// An empty one of a description.
-    pub fn of(format: &str, operations: usize) -> Self {
-        let format = super::text::clean(format, super::text::NAME);
-        Self { format, operations, ..Self::default() }
+    /// Of a description of this format and version.
+    pub fn of(format: String) -> Self {
+        Self { format, ..Self::default() }
     }
 
     /// Something has another name.

@@ -77,7 +77,9 @@ pub fn import(
     let toolkit_slug = options.slug.clone().unwrap_or_else(|| slug::toolkit(name));
     let title = options.name.clone().unwrap_or_else(|| title(document));
     let version = text_of("version");
-    let mut report = Report::of(&format!("Google discovery {name} {version}"), methods.len());
+    let mut report =
+        Report::of(text::clean(&format!("Google discovery {name} {version}"), text::NAME));
+    report.operations = methods.len();
     let mut slugs = Slugs::new(&toolkit_slug);
     let mut tools = Vec::new();
     let all = methods.len();

@@ -35,7 +35,7 @@ pub(super) fn make(
             .query_pairs()
             .map(|(k, v)| (k.into_owned(), v.into_owned().into()))
             .collect(),
-        report: Report::of(format, 0),
+        report: Report::of(format.to_owned()),
         tools: Vec::new(),
     };
     // Reserved before a field can have it.

@@ -81,11 +81,15 @@ async fn watched(
     request: Request,
     next: Next,
 ) -> Response {
-    let header =
-        |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
-    seen.requests.lock().unwrap().push((request.method().to_string(), header("mcp-session-id")));
-    if let Some(token) = ways.token
-        && header("authorization") != Some(format!("Bearer {token}"))
+    let (session, token) = {
+        let header = |name: &str| {
+            request.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned)
+        };
+        (header("mcp-session-id"), header("authorization"))
+    };
+    seen.requests.lock().unwrap().push((request.method().to_string(), session));
+    if let Some(wanted) = ways.token
+        && token != Some(format!("Bearer {wanted}"))
     {
         return (StatusCode::UNAUTHORIZED, "no").into_response();
     }

@@ -111,9 +111,6 @@ fn address(document: &Value, options: &Options) -> Result<Url, Failure> {
             "The URL of the MCP server has a query: leave it out, and give a key as a header",
         ));
     }
-    if url.as_str().contains("{{") || url.as_str().contains("{%") {
-        return Err(wrong("The URL of the MCP server has template braces in it"));
-    }
     Ok(url)
 }
 
@@ -319,8 +316,7 @@ mod tests {
         ]);
         assert_eq!(definition.toolkit["auth"], expected);
         assert!(report.notes[0].contains("credentials"));
-        for bad in ["file:///etc/passwd", "https://a:b@c/", "https://a/?k=v", "", "https://a/{{x}}"]
-        {
+        for bad in ["file:///etc/passwd", "https://a:b@c/", "https://a/?k=v", ""] {
             list["mcp"]["url"] = json!(bad);
             let options = Options { base_url: Some(bad.into()), ..options() };
             assert!(import(&list, &options, &|_, _| {}).is_err(), "{bad}");

@@ -157,12 +157,12 @@ fn roots(schema: &mut Schema, all: cst::CstChildren<cst::RootOperationTypeDefini
 }
 
 /// The type of this name, made when it is not there yet.
-fn add<'a>(
-    schema: &'a mut Schema,
+fn add(
+    schema: &mut Schema,
     kind: Kind,
     name: Option<cst::Name>,
     about: Option<String>,
-) -> Option<&'a mut Type> {
+) -> Option<&mut Type> {
     let name = name?.text().to_string();
     let ty = schema.types.entry(name).or_default();
     // An extension may stand before what it extends, an interface's objects before it.

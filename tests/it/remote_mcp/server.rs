@@ -150,7 +150,7 @@ impl ServerHandler for Tools {
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         self.0.calls.fetch_add(1, Ordering::SeqCst);
         let args = request.arguments.unwrap_or_default();
@@ -167,8 +167,12 @@ impl ServerHandler for Tools {
             "fail" => CallToolResult::error(vec![ContentBlock::text("no such thing as luck")]),
             "slow" => {
                 let mut dropped = Dropped(self.0.clone(), false);
-                tokio::time::sleep(Duration::from_secs(60)).await;
-                dropped.1 = true;
+                tokio::select! {
+                    () = context.ct.cancelled() => {
+                        return Err(ErrorData::internal_error("cancelled", None));
+                    }
+                    () = tokio::time::sleep(Duration::from_secs(60)) => dropped.1 = true,
+                }
                 CallToolResult::success(vec![ContentBlock::text("at last")])
             }
             other => return Err(ErrorData::invalid_params(format!("Unknown tool: {other}"), None)),

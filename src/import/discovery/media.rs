@@ -35,7 +35,8 @@ pub(super) fn download(
 ) -> Value {
     let resource = names.plain.split_once('_').map_or(names.plain.as_str(), |(_, rest)| rest);
     let plain = format!("DOWNLOAD_{}", names::singular(resource));
-    let (slug, _) = slugs.take(&plain, &names.others, &format!("{origin} media"));
+    let others = ["CONTENT".to_owned()];
+    let (slug, _) = slugs.take(&plain, &others, &format!("{origin} media"));
     let mut tool = tool.clone();
     tool["slug"] = slug.into();
     tool["name"] = slug::title(&plain.to_lowercase()).into();

@@ -315,11 +315,11 @@ mod tests {
         let object = json!({"..": "/.."});
         assert_eq!(styled("/{v}", object, Style::Exploded).unwrap(), "/..=%2F..");
         for style in [Style::Csv, Style::Label, Style::LabelExploded] {
-            for value in [json!([]), json!({}), json!(""), json!([".."]), json!(["."]), json!(null)]
-            {
+            for value in [json!([]), json!({}), json!(""), json!(["."]), json!(null)] {
                 assert!(styled("/{v}/b", value.clone(), style).is_err(), "{style:?} {value}");
             }
         }
+        assert!(styled("/{v}/b", json!([".."]), Style::Csv).is_err());
         assert_eq!(styled("/a{v}", json!(""), Style::Matrix).unwrap(), "/a;v");
         assert!(styled("/a{v}", json!(null), Style::Matrix).is_err());
     }

@@ -60,7 +60,7 @@ pub fn read(answer: &OutboundResponse) -> Body {
 }
 
 /// What file an answer is.
-pub(super) fn file(answer: &OutboundResponse) -> FileBody {
+pub fn file(answer: &OutboundResponse) -> FileBody {
     let mimetype = mimetype(&answer.headers);
     let name = file_name(&answer.headers, &mimetype);
     let unknown = mimetype.is_empty();

@@ -7,8 +7,7 @@ const TYPES: [&str; 6] = ["string", "integer", "number", "boolean", "array", "ob
 /// What may stand in a shown schema. Composition and references may not: models and SDKs differ
 /// in what they make of them. Examples and other formats than `date-time` belong into descriptions: Gemini's
 /// API refuses the whole request over them, and its providers send what they get.
-/// The last two mark files, for the SDKs, which look for them and take them out before a model
-/// reads the schema.
+/// The last two mark files, for the SDKs, which look for them.
 const KEYWORDS: [&str; 21] = [
     "type",
     "title",

@@ -5,20 +5,28 @@ use patchbay::config::Providers;
 use patchbay::domain::outbound::{OutboundBody, OutboundRequest};
 use serde_json::{Map, Value, json};
 
-/// A catalogue with one tool that has these arguments and this request.
-pub fn catalog(params: &str, request: &str) -> Result<Catalog, String> {
+/// A catalogue with a tool for each pair of arguments and request, named by its place.
+fn catalog_of(tools: &[(&str, &str)]) -> Result<Catalog, String> {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("sample/tools");
     std::fs::create_dir_all(&folder).unwrap();
     let toolkit = "spec: 1\nslug: sample\nname: Sample\ndescription: A sample.\nversions: [\"20261101_00\"]\n\
         base_url: https://api.example.com/v1\nauth: [{scheme: NO_AUTH}]\n";
     std::fs::write(dir.path().join("sample/toolkit.yaml"), toolkit).unwrap();
-    let tools = format!(
-        "tools:\n  - slug: SAMPLE_DO\n    name: Do\n    description: Does.\n    hints: {{}}\n    \
-         origin: \"POST /do\"\n    params: {{{params}}}\n    request: {{{request}}}\n"
-    );
-    std::fs::write(folder.join("a.yaml"), tools).unwrap();
+    let mut text = "tools:\n".to_owned();
+    for (i, (params, request)) in tools.iter().enumerate() {
+        text.push_str(&format!(
+            "  - slug: SAMPLE_DO_{i}\n    name: Do\n    description: Does.\n    hints: {{}}\n    \
+             origin: \"POST /do\"\n    params: {{{params}}}\n    request: {{{request}}}\n"
+        ));
+    }
+    std::fs::write(folder.join("a.yaml"), text).unwrap();
     Catalog::load(Some(dir.path()), &Providers::default()).map_err(|e| e.to_string())
+}
+
+/// A catalogue with one tool that has these arguments and this request.
+fn catalog(params: &str, request: &str) -> Result<Catalog, String> {
+    catalog_of(&[(params, request)])
 }
 
 fn uploaded() -> Files {
@@ -34,9 +42,12 @@ fn uploaded() -> Files {
 }
 
 /// The request that a tool makes of arguments, as it goes to the sender.
-pub fn render(params: &str, request: &str, args: Value) -> Result<OutboundRequest, String> {
-    let catalog = catalog(params, request)?;
-    let (toolkit, tool) = catalog.tool("SAMPLE_DO").unwrap();
+fn render(params: &str, request: &str, args: Value) -> Result<OutboundRequest, String> {
+    render_in(&catalog(params, request)?, 0, args)
+}
+
+fn render_in(catalog: &Catalog, tool: usize, args: Value) -> Result<OutboundRequest, String> {
+    let (toolkit, tool) = catalog.tool(&format!("SAMPLE_DO_{tool}")).unwrap();
     assert_eq!(tool.def.origin.as_deref(), Some("POST /do"));
     let Value::Object(args) = args else { panic!() };
     let mut args = tool.check_arguments(args).map_err(|problems| problems.join("; "))?;
@@ -47,7 +58,10 @@ pub fn render(params: &str, request: &str, args: Value) -> Result<OutboundReques
 }
 
 fn url(params: &str, request: &str, args: Value) -> String {
-    let request = render(params, request, args).unwrap();
+    path_of(&render(params, request, args).unwrap())
+}
+
+fn path_of(request: &OutboundRequest) -> String {
     request.url.as_str().strip_prefix("https://api.example.com/v1").unwrap().to_owned()
 }
 
@@ -57,7 +71,10 @@ fn header(params: &str, args: Value) -> Vec<(String, String)> {
 
 /// A body as text, behind its type.
 fn body(params: &str, request: &str, args: Value) -> (String, String) {
-    let request = render(params, request, args).unwrap();
+    body_of(render(params, request, args).unwrap())
+}
+
+fn body_of(request: OutboundRequest) -> (String, String) {
     let own = request.headers.iter().find(|(name, _)| name == "Content-Type");
     let own = own.map(|(_, value)| value.clone());
     match request.body {
@@ -112,10 +129,13 @@ fn a_query_is_written_in_every_style() {
         ),
     ] {
         let request = "method: GET, path: /q";
-        let params = format!("a: {{{LIST}, style: {style}}}");
-        assert_eq!(url(&params, request, list.clone()), format!("/q?{of_list}"));
-        let params = format!("a: {{{ANY}, style: {style}}}");
-        assert_eq!(url(&params, request, object.clone()), format!("/q?{of_object}"));
+        let params = [LIST, ANY].map(|kind| format!("a: {{{kind}, style: {style}}}"));
+        let catalog = catalog_of(&[(&params[0], request), (&params[1], request)]).unwrap();
+        for (i, (args, wanted)) in [(&list, of_list), (&object, of_object)].into_iter().enumerate()
+        {
+            let made = render_in(&catalog, i, args.clone()).unwrap();
+            assert_eq!(path_of(&made), format!("/q?{wanted}"), "{style}");
+        }
     }
 }
 
@@ -131,10 +151,13 @@ fn a_path_is_written_in_every_style() {
         ("matrix_exploded", "/p{a}", "/p;a=1;a=2%2F3", "/p;b=1;c=x%2Fy"),
     ] {
         let request = format!("method: GET, path: \"{path}\"");
-        let params = format!("a: {{{LIST}, required: true, style: {style}}}");
-        assert_eq!(url(&params, &request, json!({"a": ["1", "2/3"]})), of_list);
-        let params = format!("a: {{{ANY}, required: true, style: {style}}}");
-        assert_eq!(url(&params, &request, json!({"a": {"b": 1, "c": "x/y"}})), of_object);
+        let params =
+            [LIST, ANY].map(|kind| format!("a: {{{kind}, required: true, style: {style}}}"));
+        let catalog = catalog_of(&[(&params[0], &request), (&params[1], &request)]).unwrap();
+        let values = [(json!(["1", "2/3"]), of_list), (json!({"b": 1, "c": "x/y"}), of_object)];
+        for (i, (value, wanted)) in values.into_iter().enumerate() {
+            assert_eq!(path_of(&render_in(&catalog, i, json!({"a": value})).unwrap()), wanted);
+        }
     }
     let params = format!("a: {{{LIST}, required: true}}");
     assert_eq!(url(&params, "method: GET, path: \"/p/{a}\"", json!({"a": ["1", "2"]})), "/p/1,2");
@@ -254,7 +277,7 @@ fn a_body_may_have_another_type() {
 
 #[test]
 fn a_form_is_written_in_every_style() {
-    for (style, wanted) in [
+    let cases = [
         ("", "a[0]=1&a[1]=2&o[b][0]=1&o[c]=x,y&s=t"),
         (", style: repeat", "a=1&a=2&o[b]=1&o[c]=x,y&s=t"),
         (", style: csv", "a=1,2&o[b]=1&o[c]=x,y&s=t"),
@@ -265,12 +288,16 @@ fn a_form_is_written_in_every_style() {
         (", style: exploded", "a=1&a=2&b=1&c=x,y&s=t"),
         (", style: flat", "a=1,2&o=b,[1],c,x,y&s=t"),
         (", style: json", "a=[\"1\",\"2\"]&o={\"b\":[1],\"c\":\"x,y\"}&s=t"),
-    ] {
-        let params = format!(
-            "a: {{{LIST}{style}}}, o: {{{ANY}{style}}}, s: {{type: string, description: D}}"
-        );
+    ];
+    let params = cases.map(|(style, _)| {
+        format!("a: {{{LIST}{style}}}, o: {{{ANY}{style}}}, s: {{type: string, description: D}}")
+    });
+    let tools: Vec<(&str, &str)> =
+        params.iter().map(|p| (p.as_str(), "method: POST, path: /b, body: form")).collect();
+    let catalog = catalog_of(&tools).unwrap();
+    for (i, (style, wanted)) in cases.into_iter().enumerate() {
         let args = json!({"a": ["1", "2"], "o": {"b": [1], "c": "x,y"}, "s": "t"});
-        assert_eq!(body(&params, "method: POST, path: /b, body: form", args).1, wanted, "{style}");
+        assert_eq!(body_of(render_in(&catalog, i, args).unwrap()).1, wanted, "{style}");
     }
 }
 
@@ -338,10 +365,10 @@ fn a_file_is_a_body_or_a_text() {
 fn a_file_is_shown_as_what_sdks_look_for() {
     let catalog = catalog(
         "f: {type: file, required: true, description: A picture.}",
-        "method: POST, path: /b, body: binary}, response: {file: true, next_link: true",
+        "method: POST, path: /b, body: binary}\n    response: {file: true, next_link: true",
     )
     .unwrap();
-    let (_, tool) = catalog.tool("SAMPLE_DO").unwrap();
+    let (_, tool) = catalog.tool("SAMPLE_DO_0").unwrap();
     let shown = &tool.input_schema["properties"]["f"];
     assert_eq!(shown["type"], "object");
     assert_eq!(shown["file_uploadable"], true);
@@ -355,7 +382,7 @@ fn a_file_is_shown_as_what_sdks_look_for() {
 #[test]
 fn a_value_of_another_type_that_is_accepted_is_sent_as_it_is() {
     let request = "method: POST, path: /b";
-    for (schema, value) in [
+    let cases = [
         ("type: string, also: [integer]", json!(5)),
         ("type: integer, also: [string]", json!("5")),
         ("type: array, items: {type: string}, also: [string]", json!("a")),
@@ -364,19 +391,24 @@ fn a_value_of_another_type_that_is_accepted_is_sent_as_it_is() {
         ("type: string, enum: [a, b], also: [boolean]", json!(true)),
         ("type: object, additional_properties: true, also: [string]", json!("{\"a\":1}")),
         ("type: number, also: [boolean, string]", json!("1e3")),
-    ] {
-        let params = format!("a: {{{schema}, description: D}}");
-        let wanted = json!({"a": value}).to_string();
-        assert_eq!(body(&params, request, json!({"a": value})).1, wanted, "{schema}");
+    ];
+    let params: Vec<String> =
+        cases.iter().map(|(schema, _)| format!("a: {{{schema}, description: D}}")).collect();
+    let tools: Vec<(&str, &str)> = params.iter().map(|p| (p.as_str(), request)).collect();
+    let several = catalog_of(&tools).unwrap();
+    for (i, (schema, value)) in cases.iter().enumerate() {
+        let args = json!({"a": value});
+        let made = body_of(render_in(&several, i, args.clone()).unwrap()).1;
+        assert_eq!(made, args.to_string(), "{schema}");
     }
     let params = "a: {type: string, enum: [a, b], also: [integer], description: A thing}";
     let refused = render(params, request, json!({"a": "c"})).err().unwrap();
     assert!(refused.contains("must be one of a, b"), "{refused}");
     assert_eq!(body(params, request, json!({"a": "A"})).1, r#"{"a":"a"}"#);
     let refused = render(params, request, json!({"a": [1]})).err().unwrap();
-    assert!(refused.contains("must be a string or integer"), "{refused}");
+    assert!(refused.contains("must be an integer or string"), "{refused}");
     let catalog = catalog(params, request).unwrap();
-    let shown = &catalog.tool("SAMPLE_DO").unwrap().1.input_schema["properties"]["a"];
+    let shown = &catalog.tool("SAMPLE_DO_0").unwrap().1.input_schema["properties"]["a"];
     assert_eq!(shown["type"], "string");
     assert_eq!(shown["description"], "A thing. Also accepted: integer.");
 }
@@ -385,7 +417,7 @@ fn a_value_of_another_type_that_is_accepted_is_sent_as_it_is() {
 fn what_cannot_be_sent_is_no_definition() {
     let get = "method: GET, path: /a";
     let post = "method: POST, path: /a";
-    for (params, request, problem) in [
+    let cases = [
         ("a: {type: string, style: label, description: D}", get, "style Label cannot stand"),
         (
             "a: {type: string, style: repeat, in: header, description: D}",
@@ -438,8 +470,13 @@ fn what_cannot_be_sent_is_no_definition() {
             "method: POST, path: \"/a/{id}\"",
             "another argument has its place",
         ),
-    ] {
-        let found = catalog(params, request).err().unwrap_or_else(|| panic!("{params}"));
-        assert!(found.contains(problem), "{params}: {found}");
+    ];
+    let tools: Vec<(&str, &str)> =
+        cases.iter().map(|(params, request, _)| (*params, *request)).collect();
+    let found = catalog_of(&tools).err().unwrap();
+    for (i, (params, _, problem)) in cases.iter().enumerate() {
+        let of = format!("SAMPLE_DO_{i}: ");
+        let told = found.lines().any(|line| line.contains(&of) && line.contains(problem));
+        assert!(told, "{params}: {problem}\n{found}");
     }
 }

@@ -57,9 +57,43 @@ fn places(value: &Value, at: String, out: &mut Vec<String>) {
 
 fn anything() -> impl Strategy<Value = Value> {
     let words = prop::sample::select(vec![
-        "", "string", "object", "array", "#/components/schemas/S", "#/paths", "#", "path", "query", "header", "cookie",
-        "body", "formData", "{", "}", "{{ x }}", "{a}", "/", "https://", "http://u:p@h", "//h", "\u{0}", "\u{202e}", "é ü", "a b",
-        "binary", "file", "multipart/form-data", "text/xml", "*/*", "label", "matrix", "(", "^a|b$", "data", "important", "'",
+        "",
+        "string",
+        "object",
+        "array",
+        "#/components/schemas/S",
+        "#/paths",
+        "#",
+        "path",
+        "query",
+        "header",
+        "cookie",
+        "body",
+        "formData",
+        "{",
+        "}",
+        "{{ x }}",
+        "{a}",
+        "/",
+        "https://",
+        "http://u:p@h",
+        "//h",
+        "\u{0}",
+        "\u{202e}",
+        "é ü",
+        "a b",
+        "binary",
+        "file",
+        "multipart/form-data",
+        "text/xml",
+        "*/*",
+        "label",
+        "matrix",
+        "(",
+        "^a|b$",
+        "data",
+        "important",
+        "'",
     ]);
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -123,7 +157,9 @@ fn large_and_circular_descriptions_end() {
         })
         .collect();
     let choices: Vec<String> = (0..20_000).map(|i| format!("choice {i}")).collect();
-    let tree: Vec<Value> = (0..30).map(|i| json!({"$ref": format!("#/components/schemas/T{}", (i * 7) % 30)})).collect();
+    let tree: Vec<Value> = (0..30)
+        .map(|i| json!({"$ref": format!("#/components/schemas/T{}", (i * 7) % 30)}))
+        .collect();
     let schemas: serde_json::Map<String, Value> = (0..30)
         .map(|i| {
             let inner: serde_json::Map<String, Value> =
@@ -136,7 +172,8 @@ fn large_and_circular_descriptions_end() {
         "/choices": {"get": {"parameters": [{"name": "c", "in": "query", "schema": {"type": "string", "enum": choices}}]}},
         "/tree": {"post": {"requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/T0"}}}}}},
     }, "components": {"schemas": schemas}});
-    let (definition, report) = import(document.to_string().as_bytes(), &options(), &|_, _| {}).unwrap();
+    let (definition, report) =
+        import(document.to_string().as_bytes(), &options(), &|_, _| {}).unwrap();
     assert_eq!(definition.tools.len(), 3);
     for tool in &definition.tools {
         assert!(tool.to_string().len() < 200_000, "{}", tool["slug"]);

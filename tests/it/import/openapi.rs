@@ -68,7 +68,8 @@ fn parameters_and_body_become_one_flat_list() {
     );
     assert_eq!(request.headers, [("X-Trace".to_owned(), "t".to_owned())]);
     assert_eq!(super::body(&request), json!({"id": "c", "size": {"width": 2.5}}));
-    let nested = json!({"id": "a", "part-no": 7, "$filter": "x", "body_id": "c", "size": {"unit": "m"}});
+    let nested =
+        json!({"id": "a", "part-no": 7, "$filter": "x", "body_id": "c", "size": {"unit": "m"}});
     assert_eq!(shop.sent(tool, nested).1, json!({"id": "c", "size": {"unit": "m"}}));
     let made = &shop.definition.tools[0];
     assert_eq!(made["origin"], "PUT /things/{id}/parts/{part-no}");
@@ -150,16 +151,23 @@ fn bodies_of_every_kind_are_sent_as_described() {
     let parts = shop.sent(tool, json!({"photo": photo, "about": {"w": 1}})).1;
     assert_eq!(parts, json!([["photo", "a.png", "\u{fffd}PNG"], ["about", "-", "{\"w\":1}"]]));
 
-    let shop = imported(&with_body("application/json", json!({"schema": {"type": "array", "items": thing}})));
+    let shop = imported(&with_body(
+        "application/json",
+        json!({"schema": {"type": "array", "items": thing}}),
+    ));
     assert_eq!(shop.sent(tool, json!({"body": [{"name": "n"}]})).1, json!([{"name": "n"}]));
 
     let shop = imported(&with_body("text/plain", json!({"schema": {"type": "string"}})));
     assert_eq!(shop.sent(tool, json!({"body": "a b"})).1, json!(["text/plain", "a b"]));
 
-    let shop = imported(&with_body("image/png", json!({"schema": {"type": "string", "format": "binary"}})));
+    let shop = imported(&with_body(
+        "image/png",
+        json!({"schema": {"type": "string", "format": "binary"}}),
+    ));
     assert_eq!(shop.sent(tool, json!({"body": photo})).1, json!(["image/png", "\u{fffd}PNG"]));
 
-    let wrapped = json!({"schema": {"type": "object", "required": ["data"], "properties": {"data": thing}}});
+    let wrapped =
+        json!({"schema": {"type": "object", "required": ["data"], "properties": {"data": thing}}});
     let shop = imported(&with_body("application/json", wrapped));
     assert_eq!(shop.sent(tool, json!({"name": "n"})).1, json!({"data": {"name": "n"}}));
     assert_eq!(shop.sent(tool, json!({"data": {"name": "n"}})).1, json!({"data": {"name": "n"}}));
@@ -221,6 +229,9 @@ fn a_description_that_is_full_of_holes_gives_what_there_is() {
     assert_eq!(shop.definition.tools[0]["name"], "Good one");
     assert_eq!((shop.report.operations, shop.report.tools), (4, 2));
     let left: Vec<_> = shop.report.left_out.iter().map(|l| l.at.as_str()).collect();
-    assert!(left.contains(&"/paths/~1trace/trace") && left.contains(&"/paths/~1{id/get"), "{left:?}");
+    assert!(
+        left.contains(&"/paths/~1trace/trace") && left.contains(&"/paths/~1{id/get"),
+        "{left:?}"
+    );
     assert_eq!(shop.param("SHOP_GOOD_ONE_MORE", "x")["required"], true);
 }

@@ -37,14 +37,17 @@ fn swagger_is_imported_with_its_bodies_forms_and_lists() {
         },
     }));
     assert_eq!(shop.report.format, "Swagger 2.0");
-    let (line, body) = shop.sent("SHOP_LIST_THINGS", json!({"limit": 5, "ids": [1, 2], "tags": ["a", "b"]}));
+    let (line, body) =
+        shop.sent("SHOP_LIST_THINGS", json!({"limit": 5, "ids": [1, 2], "tags": ["a", "b"]}));
     assert_eq!(line, "GET https://api.shop.io/v2/things?limit=5&ids=1,2&tags=a&tags=b");
     assert_eq!(body, json!(null));
-    let (line, body) = shop.sent("SHOP_CREATE_A_THING", json!({"name": "n", "parent": {"name": "p"}}));
+    let (line, body) =
+        shop.sent("SHOP_CREATE_A_THING", json!({"name": "n", "parent": {"name": "p"}}));
     assert_eq!(line, "POST https://api.shop.io/v2/things");
     assert_eq!(body, json!({"name": "n", "parent": {"name": "p"}}));
     let file = json!({"name": "a.png", "mimetype": "image/png", "s3key": "k"});
-    let (line, body) = shop.sent("SHOP_UPLOAD_A_PHOTO", json!({"id": 3, "photo": file, "title": "t"}));
+    let (line, body) =
+        shop.sent("SHOP_UPLOAD_A_PHOTO", json!({"id": 3, "photo": file, "title": "t"}));
     assert_eq!(line, "POST https://api.shop.io/v2/things/3/photo");
     assert_eq!(body, json!([["photo", "a.png", "\u{fffd}PNG"], ["title", "-", "t"]]));
     let injection = &shop.definition.toolkit["auth"][0]["inject"];

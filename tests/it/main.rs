@@ -15,6 +15,7 @@ mod dcr;
 mod descriptions;
 mod execute;
 mod hard;
+mod import;
 mod limits;
 mod logbook;
 mod mcp;

@@ -198,6 +198,8 @@ pub enum Method {
     Delete,
     /// HEAD
     Head,
+    /// OPTIONS
+    Options,
 }
 
 /// One of several requests of a tool.

@@ -78,7 +78,7 @@ pub async fn create(
     toolkit_slug: &str,
     client_id: &str,
 ) -> Result<(Endpoint, bool)> {
-    let toolkit = connect::toolkit(app, &toolkit_slug.to_lowercase())?;
+    let toolkit = connect::toolkit(app, project, &toolkit_slug.to_lowercase())?;
     let is_app = |w: &crate::catalog::trigger::Webhook| w.def.ingress == Ingress::App;
     if !toolkit.triggers.iter().filter_map(|t| webhook(t)).any(is_app) {
         let name = &toolkit.file.name;
@@ -158,8 +158,8 @@ pub async fn enter(
     let mut tx = app.db.begin().await?;
     let row = db::webhook_endpoint::lock(&mut *tx, project, id).await?;
     let row = row.ok_or_else(|| unknown(id))?;
-    let toolkit = connect::toolkit(app, &row.toolkit_slug)?;
-    let names = setup_fields(toolkit);
+    let toolkit = connect::toolkit(app, &row.project_id, &row.toolkit_slug)?;
+    let names = setup_fields(&toolkit);
     let mut problems = Vec::new();
     for (name, value) in &given {
         let shown: String = name.chars().filter(|c| !c.is_control()).take(100).collect();

@@ -71,6 +71,7 @@ fn a_tool_is_looked_up_in_its_exact_case_and_a_toolkit_in_any() {
 fn a_user_of_hacker_news_is_named_in_both_documented_ways() {
     let catalog = built_in();
     let (_, tool) = catalog.tool("HACKERNEWS_GET_USER").unwrap();
+    let tool = tool.open().unwrap();
     for name in ["username", "userId"] {
         let args = json!({name: "pg"}).as_object().unwrap().clone();
         let checked = tool.check_arguments(args).unwrap();

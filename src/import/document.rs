@@ -36,9 +36,25 @@ pub fn read(bytes: &[u8]) -> Result<Value, Failure> {
     Ok(value)
 }
 
-/// YAML; the reader bounds what aliases may unfold to.
+/// Bytes of a YAML text that aliases may mean, and how often each may stand for its anchor. Together they
+/// bound what a text unfolds to; the reader's own limits count aliases and not what is in them.
+const MOST_ANCHORED: usize = 128 * 1024;
+const MOST_MEANT: usize = 2_000;
+/// Values in a YAML text.
+const MOST_NODES: usize = 5_000_000;
+
+/// YAML, within limits on what it unfolds to.
 fn yaml(text: &str) -> Result<Value, Failure> {
-    let options = serde_saphyr::options! { with_snippet: false };
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        budget: serde_saphyr::budget! {
+            max_nodes: MOST_NODES,
+            max_events: 3 * MOST_NODES,
+            max_depth: MOST_DEPTH + 1,
+            max_recorded_anchor_bytes: MOST_ANCHORED,
+        },
+        alias_limits: serde_saphyr::alias_limits! { max_alias_expansions_per_anchor: MOST_MEANT },
+    };
     serde_saphyr::from_str_with_options(text, options).map_err(|e| {
         let place = e.location().map(|at| format!("line {}, column {}: ", at.line(), at.column()));
         let text = e.without_snippet().to_string();

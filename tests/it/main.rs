@@ -12,7 +12,6 @@ mod crash;
 mod credentials;
 mod database_restart;
 mod dcr;
-mod descriptions;
 mod execute;
 mod hard;
 mod import;

@@ -152,6 +152,13 @@ pub(super) fn path(api: &Api<'_>, written: &str) -> Result<String, String> {
         None => format!("{}{written}", api.service_path),
     };
     let mut out = String::new();
+    let literal = |text: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@/%".contains(c);
+        match text.chars().find(|c| !plain(*c)) {
+            Some(bad) => Err(format!("its path has {bad:?} in it")),
+            None => Ok(()),
+        }
+    };
     let mut rest = whole.as_str();
     while let Some((before, tail)) = rest.split_once('{') {
         let (inner, after) = tail.split_once('}').ok_or("a brace of its path is not closed")?;
@@ -163,6 +170,7 @@ pub(super) fn path(api: &Api<'_>, written: &str) -> Result<String, String> {
         if name.is_empty() || !name.chars().all(plain) || before.contains('}') {
             return Err(format!("its path has the placeholder {{{}}}", text::clean(inner, 40)));
         }
+        literal(before)?;
         out.push_str(before);
         out.push_str(&format!("{{{name}{many}}}"));
         rest = after;
@@ -170,6 +178,7 @@ pub(super) fn path(api: &Api<'_>, written: &str) -> Result<String, String> {
     if rest.contains('}') {
         return Err("a brace of its path is not opened".to_owned());
     }
+    literal(rest)?;
     out.push_str(rest);
     Ok(out)
 }

@@ -16,7 +16,7 @@ const MOST_NODES: usize = 2_000;
 
 /// Values of all arguments of all tools. A schema that goes on for ever in every direction is not
 /// followed for each of its fields.
-pub(super) const MOST_IN_ALL: usize = 1_000_000;
+pub(super) const MOST_IN_ALL: usize = 400_000;
 
 /// The arguments of a field, by name, and whether some were made shorter than the schema has them.
 pub(super) fn of(

@@ -1,5 +1,6 @@
 //! What is asked of an answer: its scalars, those of the objects in it, and of a connection its nodes.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
 use super::schema::{Field, Kind, Schema, Type, TypeRef};
@@ -12,18 +13,29 @@ const MOST_FIELDS: usize = 250;
 const MOST_MEMBERS: usize = 20;
 /// Lists and connections around the thing itself.
 const MOST_LAYERS: usize = 4;
+/// Fields that are looked at for all queries together, before nothing but the name of a type is asked for:
+/// a schema can be made so that every query goes through all of it.
+const MOST_LOOKS: usize = 5_000_000;
 
 /// Makes selection sets for a schema.
 pub(super) struct Selector<'a> {
     schema: &'a Schema,
     connections: HashSet<&'a str>,
+    looks: Cell<usize>,
 }
 
 impl<'a> Selector<'a> {
     pub(super) fn new(schema: &'a Schema) -> Self {
         let connections = schema.types.iter().filter(|(_, ty)| is_connection(ty));
         let connections = connections.map(|(name, _)| name.as_str()).collect();
-        Self { schema, connections }
+        Self { schema, connections, looks: Cell::new(MOST_LOOKS) }
+    }
+
+    /// Counts the fields of a type; none when it has been enough.
+    fn look_at(&self, ty: &Type) -> Option<()> {
+        let left = self.looks.get().checked_sub(ty.fields.len() + 1);
+        self.looks.set(left.unwrap_or_default());
+        left.map(|_| ())
     }
 
     /// The selection set for a type, with its braces; empty for scalars and enums.
@@ -56,6 +68,7 @@ impl Walk<'_> {
     /// without counting. None when there is nothing to ask for.
     fn set(&mut self, name: &str, depth: usize, layers: usize) -> Option<String> {
         let ty = self.schema.types.get(name)?;
+        self.selector.look_at(ty)?;
         let mut parts: Vec<String> = Vec::new();
         let mut taken: HashMap<String, String> = HashMap::new();
         if matches!(ty.kind, Kind::Interface | Kind::Union) {
@@ -63,7 +76,7 @@ impl Walk<'_> {
         }
         let is_page = self.selector.connections.contains(name);
         for field in ty.fields.iter().filter(|field| usable(field)) {
-            if self.left == 0 && !parts.is_empty() {
+            if self.left == 0 {
                 break;
             }
             if is_page && ["nodes", "edges", "pageInfo"].contains(&field.name.as_str()) {
@@ -138,6 +151,9 @@ impl Walk<'_> {
         let shared: HashSet<String> = taken.keys().cloned().collect();
         for member in members.iter().take(MOST_MEMBERS) {
             let Some(ty) = self.schema.types.get(member) else { continue };
+            if self.selector.look_at(ty).is_none() {
+                return;
+            }
             let mut own = Vec::new();
             for field in ty.fields.iter().filter(|f| usable(f) && !shared.contains(&f.name)) {
                 let scalar = matches!(self.schema.kind(field.ty.name()), Kind::Scalar | Kind::Enum);

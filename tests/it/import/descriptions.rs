@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use patchbay::catalog::Catalog;
-use patchbay::config::Providers;
 use patchbay::import::{Definition, Options, Report, import};
+
+use super::compiled;
 
 fn options(slug: &str) -> Options {
     Options {
@@ -15,17 +15,10 @@ fn options(slug: &str) -> Options {
     }
 }
 
-/// Loads a definition as a folder of an operator.
-pub fn check(definition: &Definition) -> Result<usize, String> {
-    let folder = tempfile::tempdir().unwrap();
+/// Number of tools of a definition that compiles.
+fn check(definition: &Definition) -> Result<usize, String> {
+    let catalog = compiled(definition)?;
     let slug = definition.toolkit["slug"].as_str().unwrap();
-    let kit = folder.path().join(slug);
-    std::fs::create_dir_all(kit.join("tools")).unwrap();
-    std::fs::write(kit.join("toolkit.yaml"), definition.toolkit.to_string()).unwrap();
-    let tools = serde_json::json!({"tools": definition.tools}).to_string();
-    std::fs::write(kit.join("tools/tools.yaml"), tools).unwrap();
-    let catalog = Catalog::check(Some(folder.path()), &Providers::default())
-        .map_err(|e| e.0.into_iter().take(10).collect::<Vec<_>>().join("\n"))?;
     Ok(catalog.toolkit(slug).unwrap().tools.len())
 }
 

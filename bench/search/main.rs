@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let index = Index::new(copies.iter().map(Copied::doc));
     let megabytes = index.bytes() as f64 / 1e6;
     println!("{} tools, index made in {:?}, {megabytes:.1} MB", index.len(), begin.elapsed());
-    time("20,000", &asked, |text| index.find(&index.query(text), 10, |_| true).len());
+    time("20,000", &asked, |text| index.find(&index.query(text), &[], 10, |_| true).len());
     Ok(())
 }
 

@@ -24,6 +24,12 @@ const SATURATION: f32 = 2.0;
 const NAMED: char = '@';
 /// What a tool's score is multiplied by that has next to nothing of the query.
 const BASE: f32 = 0.35;
+/// What a tool that has all words counts beside one that means the same, where both is known.
+const WORDS: f32 = 0.6;
+/// How near a tool is at most that has nothing to do with a query.
+const FAR: f32 = 0.15;
+/// How near a tool is that has a word of the query, as far as nobody knows.
+const USUAL: f32 = 0.3;
 /// Steps of a posting's weight.
 const STEPS: f32 = 255.0;
 
@@ -203,14 +209,16 @@ impl Index {
     }
 
     /// The best `limit` of the tools that `allowed` lets through, best first. Others take no
-    /// place and change no score.
+    /// place and change no score. `near` says how near each tool is to the query by its meaning;
+    /// empty: only words count.
     pub fn find(
         &self,
         query: &Query,
+        near: &[f32],
         limit: usize,
         mut allowed: impl FnMut(u32) -> bool,
     ) -> Vec<Hit> {
-        let mut heap = self.scored(query);
+        let mut heap = self.scored(query, near);
         let mut found = Vec::with_capacity(limit.min(heap.len()));
         while found.len() < limit
             && let Some(Ranked(hit)) = heap.pop()
@@ -222,11 +230,10 @@ impl Index {
         found
     }
 
-    fn scored(&self, query: &Query) -> BinaryHeap<Ranked> {
+    fn scored(&self, query: &Query, near: &[f32]) -> BinaryHeap<Ranked> {
         let mut total = vec![(0.0_f32, 0.0_f32); self.len()];
         let mut unit = vec![0.0_f32; self.len()];
         let (mut seen, mut touched): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
-        let whole: f32 = query.units.iter().map(|u| u.mass).sum();
         for part in &query.units {
             for way in &part.ways {
                 let factor = way.weight / STEPS;
@@ -251,16 +258,25 @@ impl Index {
                 *cover += part.covered(value);
             }
         }
+        for (doc, near) in (0..).zip(near.iter().take(self.len())) {
+            if *near > FAR && total[doc as usize].0 == 0.0 {
+                seen.push(doc);
+            }
+        }
+        let whole = query.mass();
         seen.into_iter()
             .map(|doc| {
                 let (score, cover) = total[doc as usize];
-                Ranked(ranked(doc, score, cover / whole, self.priors[doc as usize]))
+                let matched = Matched { score, cover, whole, prior: self.priors[doc as usize] };
+                let near = near.get(doc as usize).copied();
+                Ranked(matched.hit(doc, near))
             })
             .collect()
     }
 
-    /// How well a tool matches that is not in the index, on the scale of those that are.
-    pub fn score(&self, query: &Query, doc: &Doc<'_>) -> Option<Hit> {
+    /// How well a tool matches that is not in the index, on the scale of those that are. `near`: see
+    /// [`Index::find`]; none where its meaning is not known but that of others is.
+    pub fn score(&self, query: &Query, doc: &Doc<'_>, near: Near) -> Option<Hit> {
         let mut counter = Counter::new(&self.lexicon);
         let counted = counter.doc(doc);
         let mut weights: HashMap<&str, f32> = HashMap::new();
@@ -283,13 +299,51 @@ impl Index {
             cover += part.covered(best);
             whole += part.mass;
         }
-        (score > 0.0).then(|| ranked(u32::MAX, score, cover / whole, prior(doc)))
+        let near = match near {
+            Near::Unasked => None,
+            Near::Known(near) => Some(near),
+            Near::Unknown => Some(USUAL + (1.0 - USUAL) * 0.5 * cover / whole.max(1.0)),
+        };
+        let matched = Matched { score, cover, whole, prior: prior(doc) };
+        (score > 0.0 || near.is_some_and(|near| near > FAR)).then(|| matched.hit(u32::MAX, near))
     }
 }
 
-/// What has a bit of everything goes before what has much of one thing.
-fn ranked(doc: u32, score: f32, cover: f32, prior: f32) -> Hit {
-    Hit { doc, score: score * (BASE + (1.0 - BASE) * cover) * prior, cover }
+/// How near a tool is to a query by its meaning.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Near {
+    /// Only words count.
+    Unasked,
+    /// Nobody knows.
+    Unknown,
+    /// From -1 to 1.
+    Known(f32),
+}
+
+/// What is known of how a tool matches.
+struct Matched {
+    score: f32,
+    cover: f32,
+    whole: f32,
+    prior: f32,
+}
+
+impl Matched {
+    /// What has a bit of everything goes before what has much of one thing.
+    fn hit(&self, doc: u32, near: Option<f32>) -> Hit {
+        let cover = if self.whole > 0.0 { self.cover / self.whole } else { 0.0 };
+        let score = self.score * (BASE + (1.0 - BASE) * cover);
+        let Some(near) = near else {
+            return Hit { doc, score: score * self.prior, cover };
+        };
+        let words = if self.whole > 0.0 { score / self.whole } else { 0.0 };
+        let meaning = (near - FAR).max(0.0);
+        Hit {
+            doc,
+            score: (words * WORDS + meaning) * self.prior,
+            cover: cover.max((meaning * 2.0).min(1.0)),
+        }
+    }
 }
 
 /// By score, then in the order of the index.

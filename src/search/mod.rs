@@ -7,6 +7,7 @@
 //! | `count` | which terms a tool has, and in which fields |
 //! | `index` | which tools have a term, and how much that says (BM25F) |
 //! | `query` | what a query asks for |
+//! | `embed` | what tools and queries mean, as vectors |
 //! | `parts` | what a wish about several apps wants of each |
 //! | `plan` | how the tools of a toolkit go together |
 //! | `words` | lists that are too short for an index |
@@ -15,6 +16,7 @@
 //! own affair.
 
 mod count;
+pub mod embed;
 pub mod index;
 mod lexicon;
 mod parts;
@@ -111,7 +113,7 @@ impl Search {
             let toolkit = self.catalog.toolkits().get(*toolkit as usize)?;
             Some((toolkit, toolkit.tools.get(*tool as usize)?))
         };
-        let hits = built.index.find(query, limit, |doc| {
+        let hits = built.index.find(query, &[], limit, |doc| {
             place(doc).is_some_and(|(toolkit, tool)| allowed(toolkit, tool))
         });
         let found = hits.into_iter().filter_map(|hit| {
@@ -123,7 +125,7 @@ impl Search {
 
     /// How well something matches that is not in the catalogue, on the scale of what is.
     pub fn score(&self, query: &Query, doc: &Doc<'_>) -> Option<Hit> {
-        self.built().index.score(query, doc)
+        self.built().index.score(query, doc, index::Near::Unasked)
     }
 }
 

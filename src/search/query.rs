@@ -67,6 +67,11 @@ impl Query {
         self.toolkits.iter().map(|term| index.toolkit(*term)).collect()
     }
 
+    /// The most that a tool can score.
+    pub fn mass(&self) -> f32 {
+        self.units.iter().map(|unit| unit.mass).sum()
+    }
+
     /// Whether nothing is asked for that any tool could have.
     pub fn is_empty(&self) -> bool {
         self.units.is_empty()

@@ -7,12 +7,14 @@
 //! | module | knows |
 //! |---|---|
 //! | `document` | bytes to JSON, within limits |
+//! | `schema` | JSON Schema to the toolkit format's own |
 //! | `slug` | names of toolkits, tools and arguments |
 //! | `text` | sentences by strangers, made harmless |
 //! | `report` | what was taken, changed and left out |
 
 pub mod document;
 pub mod report;
+pub mod schema;
 pub mod slug;
 pub mod text;
 
@@ -50,6 +52,21 @@ pub struct Definition {
 
 /// How far an import is: operations done, and how many there are.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+/// Makes a definition of a description.
+///
+/// # Errors
+/// It is none, or of a kind that is not known.
+pub fn import(
+    document: &[u8],
+    options: &Options,
+    progress: Progress<'_>,
+) -> Result<(Definition, Report), Failure> {
+    let document = document::read(document)?;
+    let _ = (options, progress);
+    let format = Format::of(&document)?;
+    Err(Failure::of_all(format!("{format:?} cannot be imported yet")))
+}
 
 /// Why nothing could be imported at all.
 #[derive(Debug, Clone, PartialEq, Eq)]

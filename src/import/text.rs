@@ -27,7 +27,7 @@ pub fn clean(text: &str, most: usize) -> String {
         let needs = if blank { 2 } else { 1 };
         if count + needs > most {
             // Room for the ellipsis.
-            while count >= most {
+            while count > 0 && count >= most {
                 out.pop();
                 count -= 1;
             }

@@ -8,7 +8,8 @@
 
 use std::collections::{BinaryHeap, HashMap};
 
-use super::count::{ByField, Counted, Counter, Doc, FIELDS, Field};
+use super::act::{self, Acts};
+use super::count::{ByField, Counted, Counter, Doc, FIELDS, Field, own};
 use super::lexicon::Lexicon;
 use super::query::Query;
 use super::text::words;
@@ -25,11 +26,13 @@ const NAMED: char = '@';
 /// What a tool's score is multiplied by that has next to nothing of the query.
 const BASE: f32 = 0.35;
 /// What a tool that has all words counts beside one that means the same, where both is known.
-const WORDS: f32 = 0.6;
+const WORDS: f32 = 0.85;
 /// How near a tool is at most that has nothing to do with a query.
 const FAR: f32 = 0.15;
 /// How near a tool is that has a word of the query, as far as nobody knows.
 const USUAL: f32 = 0.3;
+/// What a tool's score is multiplied by that does something else than is asked for.
+const OTHER_ACT: f32 = 0.7;
 /// Steps of a posting's weight.
 const STEPS: f32 = 255.0;
 
@@ -46,6 +49,7 @@ pub struct Index {
     idf: Vec<f32>,
     /// What a tool's score is multiplied by.
     priors: Vec<f32>,
+    acts: Vec<Acts>,
     averages: ByField,
     /// Names of toolkits in words, joined without spaces, and their terms.
     pub(super) toolkits: HashMap<String, u32>,
@@ -89,11 +93,16 @@ fn prior(doc: &Doc<'_>) -> f32 {
     }
 }
 
+fn acts_of(doc: &Doc<'_>) -> Acts {
+    act::of_tool(doc.name, own(doc.slug, doc.toolkit), doc.description)
+}
+
 impl Index {
     /// Makes the index.
     pub fn new<'a>(docs: impl Iterator<Item = Doc<'a>>) -> Self {
         let lexicon = Lexicon::new();
         let (mut all, mut priors, mut named) = (Vec::new(), Vec::new(), Vec::new());
+        let mut acts = Vec::new();
         let mut names: HashMap<String, u32> = HashMap::new();
         let mut counter = Counter::new(&lexicon);
         let mut averages: ByField = [0.0; FIELDS];
@@ -105,6 +114,7 @@ impl Index {
             }
             all.push(counted);
             priors.push(prior(&doc));
+            acts.push(acts_of(&doc));
             if last.0 != doc.toolkit || all.len() == 1 {
                 last = (doc.toolkit, counter.number(&format!("{NAMED}{}", doc.toolkit)));
                 for name in [doc.toolkit, doc.toolkit_name] {
@@ -165,6 +175,7 @@ impl Index {
             postings,
             idf,
             priors,
+            acts,
             averages,
         }
     }
@@ -230,6 +241,11 @@ impl Index {
         found
     }
 
+    fn prior(&self, query: &Query, doc: u32) -> f32 {
+        let agree = act::agree(query.acts, self.acts[doc as usize]);
+        self.priors[doc as usize] * if agree { 1.0 } else { OTHER_ACT }
+    }
+
     fn scored(&self, query: &Query, near: &[f32]) -> BinaryHeap<Ranked> {
         let mut total = vec![(0.0_f32, 0.0_f32); self.len()];
         let mut unit = vec![0.0_f32; self.len()];
@@ -267,7 +283,7 @@ impl Index {
         seen.into_iter()
             .map(|doc| {
                 let (score, cover) = total[doc as usize];
-                let matched = Matched { score, cover, whole, prior: self.priors[doc as usize] };
+                let matched = Matched { score, cover, whole, prior: self.prior(query, doc) };
                 let near = near.get(doc as usize).copied();
                 Ranked(matched.hit(doc, near))
             })
@@ -304,7 +320,11 @@ impl Index {
             Near::Known(near) => Some(near),
             Near::Unknown => Some(USUAL + (1.0 - USUAL) * 0.5 * cover / whole.max(1.0)),
         };
-        let matched = Matched { score, cover, whole, prior: prior(doc) };
+        let mut prior = prior(doc);
+        if !act::agree(query.acts, acts_of(doc)) {
+            prior *= OTHER_ACT;
+        }
+        let matched = Matched { score, cover, whole, prior };
         (score > 0.0 || near.is_some_and(|near| near > FAR)).then(|| matched.hit(u32::MAX, near))
     }
 }

@@ -6,6 +6,7 @@
 //! | `lexicon` | which words mean about the same |
 //! | `count` | which terms a tool has, and in which fields |
 //! | `index` | which tools have a term, and how much that says (BM25F) |
+//! | `act` | whether something is read, made, changed or removed |
 //! | `query` | what a query asks for |
 //! | `embed` | what tools and queries mean, as vectors |
 //! | `parts` | what a wish about several apps wants of each |
@@ -15,6 +16,7 @@
 //! [`Search`] puts them over the catalogue. Whoever asks for tools asks it; how it ranks is its
 //! own affair.
 
+mod act;
 mod count;
 pub mod embed;
 pub mod index;
@@ -30,7 +32,8 @@ use std::sync::{Arc, OnceLock};
 
 use crate::catalog::{Catalog, Tool, Toolkit};
 pub use count::Doc;
-pub use index::{Hit, Index};
+pub use embed::{Embeddings, Rows};
+pub use index::{Hit, Index, Near};
 pub use parts::Part;
 pub use query::Query;
 
@@ -38,12 +41,15 @@ pub use query::Query;
 pub struct Search {
     catalog: Arc<Catalog>,
     index: OnceLock<Built>,
+    embeddings: Option<Arc<Embeddings>>,
 }
 
 struct Built {
     index: Index,
     /// Toolkit and tool of each number.
     places: Vec<(u32, u32)>,
+    /// Where there is a model.
+    rows: Option<Rows>,
 }
 
 impl fmt::Debug for Search {
@@ -68,7 +74,12 @@ pub struct Found<'a> {
 impl Search {
     /// Over a catalogue. The index is made when it is first needed, or by [`Search::warm`].
     pub fn new(catalog: Arc<Catalog>) -> Self {
-        Self { catalog, index: OnceLock::new() }
+        Self { catalog, index: OnceLock::new(), embeddings: None }
+    }
+
+    /// The same, by meaning too.
+    pub fn with(self, embeddings: Option<Arc<Embeddings>>) -> Self {
+        Self { embeddings, ..self }
     }
 
     /// Makes the index, so that no request has to wait for it.
@@ -85,13 +96,36 @@ impl Search {
                 })
                 .collect();
             let docs = all().flat_map(|(_, toolkit)| toolkit.tools.iter().map(|t| doc(toolkit, t)));
-            Built { index: Index::new(docs), places }
+            let rows = self.embeddings.as_ref().map(|e| Rows::new(e.want(docs.clone())));
+            Built { index: Index::new(docs), places, rows }
         })
     }
 
     /// Cuts a query.
     pub fn query(&self, text: &str) -> Query {
         self.built().index.query(text)
+    }
+
+    /// Cuts a query, and asks the model what it means where there is one.
+    pub async fn ask(&self, text: &str) -> Query {
+        let mut query = self.query(text);
+        self.understand(&mut query).await;
+        query
+    }
+
+    /// Asks the model what a query means where there is one.
+    pub async fn understand(&self, query: &mut Query) {
+        if let Some(embeddings) = &self.embeddings {
+            query.vector = embeddings.query(query.text()).await;
+        }
+    }
+
+    /// How near the tools are to a query by its meaning; empty when nobody knows.
+    fn near(&self, built: &Built, query: &Query) -> Vec<f32> {
+        match (&self.embeddings, &built.rows, &query.vector) {
+            (Some(embeddings), Some(rows), Some(vector)) => embeddings.shelf().near(vector, rows),
+            _ => Vec::new(),
+        }
     }
 
     /// Cuts a wish into its parts: one for each toolkit where it names several, otherwise one.
@@ -113,7 +147,8 @@ impl Search {
             let toolkit = self.catalog.toolkits().get(*toolkit as usize)?;
             Some((toolkit, toolkit.tools.get(*tool as usize)?))
         };
-        let hits = built.index.find(query, &[], limit, |doc| {
+        let near = self.near(built, query);
+        let hits = built.index.find(query, &near, limit, |doc| {
             place(doc).is_some_and(|(toolkit, tool)| allowed(toolkit, tool))
         });
         let found = hits.into_iter().filter_map(|hit| {
@@ -125,7 +160,8 @@ impl Search {
 
     /// How well something matches that is not in the catalogue, on the scale of what is.
     pub fn score(&self, query: &Query, doc: &Doc<'_>) -> Option<Hit> {
-        self.built().index.score(query, doc, index::Near::Unasked)
+        let near = if query.vector.is_some() { Near::Unknown } else { Near::Unasked };
+        self.built().index.score(query, doc, near)
     }
 }
 

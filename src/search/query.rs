@@ -1,5 +1,8 @@
 //! Queries: cut into units, each with the terms of an index that it may mean.
 
+use std::sync::Arc;
+
+use super::act::{self, Acts};
 use super::index::Index;
 use super::text::{is_noise, stem, words};
 
@@ -21,7 +24,13 @@ const MAX_CLASS: f32 = 4.0;
 /// A query, cut for an index.
 #[derive(Debug, Default)]
 pub struct Query {
+    /// As it came, for another index.
+    text: String,
+    /// What it means, where there is a model.
+    pub(super) vector: Option<Arc<[f32]>>,
     pub(super) units: Vec<Unit>,
+    /// What is to be done.
+    pub(super) acts: Acts,
     names_toolkit: bool,
     /// Terms of the toolkits that are named and surely meant, in their order.
     toolkits: Vec<u32>,
@@ -57,6 +66,11 @@ impl Unit {
 }
 
 impl Query {
+    /// As it came.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Whether it names a toolkit; all of its tools match then, to a degree.
     pub fn names_toolkit(&self) -> bool {
         self.names_toolkit
@@ -74,7 +88,7 @@ impl Query {
 
     /// Whether nothing is asked for that any tool could have.
     pub fn is_empty(&self) -> bool {
-        self.units.is_empty()
+        self.units.is_empty() && self.vector.is_none()
     }
 }
 
@@ -82,7 +96,8 @@ impl Query {
 pub(super) fn cut(index: &Index, text: &str) -> Query {
     let words: Vec<String> = words(text).take(MAX_WORDS).collect();
     let stems: Vec<String> = words.iter().map(|word| stem(word).into_owned()).collect();
-    let mut query = Query::default();
+    let mut query =
+        Query { text: text.to_owned(), acts: act::of_query(text), ..Query::default() };
     let (mut at, mut key) = (0, String::new());
     while at < words.len() {
         let (count, unit) = unit(index, &words[at..], &stems[at..], &mut key);

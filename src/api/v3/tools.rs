@@ -159,8 +159,8 @@ fn filtered<'a>(
 }
 
 /// Those of the tools that a search finds, best first.
-fn searched<'a>(app: &'a App, text: &str, found: Vec<Found<'a>>) -> Vec<Found<'a>> {
-    let query = app.search.query(text);
+async fn searched<'a>(app: &'a App, text: &str, found: Vec<Found<'a>>) -> Vec<Found<'a>> {
+    let query = app.search.ask(text).await;
     if query.is_empty() {
         return found;
     }
@@ -191,7 +191,7 @@ async fn list(
     };
     let found = filtered(&app, &query, configs.as_deref())?;
     let found = match query.query.as_ref().or(query.search.as_ref()) {
-        Some(search) => searched(&app, search, found),
+        Some(search) => searched(&app, search, found).await,
         _ => found,
     };
     Ok(Json(cut(found, request, |found| found.item())).into_response())

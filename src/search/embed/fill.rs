@@ -58,6 +58,10 @@ impl Embeddings {
     /// Makes the vectors that are asked for, until the server stops.
     pub async fn fill(self: Arc<Self>, db: PgPool, stop: CancellationToken) {
         let mut wait = AGAIN.0;
+        // Whether it works should be known now, not with the first search.
+        if let Err(error) = self.embedder.embed(&["ready".to_owned()]).await {
+            tracing::warn!(%error, "the model for searches does not work yet");
+        }
         // Replicas begin at different places, so that none makes what another one makes.
         let mut from: Key = rand::rng().random();
         let mut progress = Progress::default();

@@ -32,7 +32,7 @@ use super::Doc;
 use crate::config::{Embeddings as Settings, LocalModel};
 use crate::net::Client;
 use minilm::MiniLm;
-pub use shelf::{Rows, Shelf};
+pub use shelf::{Packed, Rows, Shelf};
 
 /// Queries whose vectors are remembered.
 const REMEMBERED: usize = 10_000;
@@ -89,6 +89,11 @@ impl Embeddings {
             queries: Cache::new(REMEMBERED),
             wanted: fill::Wanted::default(),
         }
+    }
+
+    /// What makes them.
+    pub fn embedder(&self) -> Arc<dyn Embedder> {
+        self.embedder.clone()
     }
 
     /// The vectors that are there.

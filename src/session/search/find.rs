@@ -160,13 +160,16 @@ impl Group<'_> {
 }
 
 /// The tools that match.
-pub(super) fn candidates<'a>(
+pub(super) async fn candidates<'a>(
     app: &'a App,
     session: &Session,
     custom: &'a Custom,
     use_case: &str,
 ) -> Candidates<'a> {
-    let parts = app.search.parts(use_case);
+    let mut parts = app.search.parts(use_case);
+    for part in &mut parts {
+        app.search.understand(&mut part.query).await;
+    }
     let mut groups: Vec<Group<'a>> =
         parts.iter().map(|part| group(app, session, custom, part)).collect();
     // A toolkit that is only mentioned (tell Slack about the GitHub outage) matches by its name alone.

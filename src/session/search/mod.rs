@@ -43,11 +43,10 @@ pub async fn search<'a>(
     custom: &'a Custom,
     request: SearchRequest,
 ) -> Result<SearchAnswer<'a>> {
-    let candidates: Vec<Candidates<'a>> = request
-        .use_cases
-        .iter()
-        .map(|one| find::candidates(app, session, custom, &one.use_case))
-        .collect();
+    let mut candidates: Vec<Candidates<'a>> = Vec::with_capacity(request.use_cases.len());
+    for one in &request.use_cases {
+        candidates.push(find::candidates(app, session, custom, &one.use_case).await);
+    }
     let toolkits: BTreeSet<&str> =
         candidates.iter().flat_map(Candidates::items).filter_map(Item::connects).collect();
     let (connections, noted) =

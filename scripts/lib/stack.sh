@@ -4,7 +4,7 @@
 stack_pids=()
 stack_data=()
 database=""
-run="$work/run"
+run="$root/target/run"
 
 free_port() {
     "$node" -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => {

@@ -17,7 +17,7 @@ mod params;
 mod proxy;
 mod record;
 mod redact;
-mod response;
+pub mod response;
 mod steps;
 mod types;
 

@@ -13,7 +13,7 @@ const MAX_ERROR: usize = 1000;
 const MAX_UNTYPED_TEXT: usize = 65_536;
 
 /// A body, understood.
-pub(super) enum Body {
+pub enum Body {
     /// JSON, text under `text`, or nothing (null).
     Value(Value),
     /// Bytes that are neither JSON nor text.
@@ -21,7 +21,7 @@ pub(super) enum Body {
 }
 
 /// A file in an answer.
-pub(super) struct FileBody {
+pub struct FileBody {
     /// Name, from the headers or made up.
     pub name: String,
     /// Media type.
@@ -32,7 +32,7 @@ pub(super) struct FileBody {
 
 /// Why an answer is a failure.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub struct Failure {
     /// For a person or a model.
     pub error: String,
     /// What the provider said.
@@ -40,7 +40,7 @@ pub(super) struct Failure {
 }
 
 /// Reads a body: JSON whatever the media type says, else text, else a file.
-pub(super) fn read(answer: &OutboundResponse) -> Body {
+pub fn read(answer: &OutboundResponse) -> Body {
     let body = answer.body.as_ref();
     if answer.status == 204 || body.trim_ascii().is_empty() {
         return Body::Value(Value::Null);
@@ -167,7 +167,7 @@ fn file_name(headers: &HeaderMap, mimetype: &str) -> String {
 }
 
 /// The part of an answer that counts, or why it is a failure.
-pub(super) fn judge(
+pub fn judge(
     provider: &str,
     rule: &ResponseRule,
     status: u16,
@@ -188,7 +188,7 @@ pub(super) fn judge(
 }
 
 /// Makes an object of a result.
-pub(super) fn wrap(value: Value, key: Option<&str>) -> Map<String, Value> {
+pub fn wrap(value: Value, key: Option<&str>) -> Map<String, Value> {
     let default = match &value {
         Value::Object(_) | Value::Null => "",
         Value::Array(_) => "items",

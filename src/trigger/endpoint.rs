@@ -1,17 +1,22 @@
 //! The URLs that apps of providers call: one per app, for all of its users.
 
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{unknown_type, webhook};
+use super::{type_of, unknown_type, webhook};
 use crate::app::App;
 use crate::cache::Endpoint;
 use crate::catalog::Toolkit;
 use crate::catalog::model::{Ingress, Verify};
 use crate::connect;
+use crate::credentials::oauth2::client_id;
 use crate::db;
 use crate::db::notify::Changed;
+use crate::db::trigger_instance::{Listed, TriggerRow};
 use crate::db::webhook_endpoint::EndpointRow;
-use crate::domain::id::{EndpointId, ProjectId, random_text};
+use crate::domain::id::{EndpointId, ProjectId, TriggerId, random_text};
 use crate::domain::secret::mask;
 use crate::domain::time::now;
 use crate::error::{Error, Result, codes};
@@ -25,6 +30,55 @@ const MOST: i64 = 1000;
 
 /// Longest client id, and longest value of a field.
 const MAX_TEXT: usize = 4096;
+
+/// How the URL of an instance's app stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// There is none.
+    Missing,
+    /// No call has been verified yet.
+    Unheard(EndpointId),
+    /// When the last call was verified; noted now and then.
+    Heard(DateTime<Utc>),
+}
+
+/// How the URLs of apps stand, for those of the instances that are called at one.
+///
+/// # Errors
+/// When the database is away.
+pub async fn standings(
+    app: &App,
+    project: &ProjectId,
+    rows: &[Listed],
+) -> Result<HashMap<TriggerId, Standing>> {
+    let is_called = |row: &&TriggerRow| {
+        let known = type_of(app, row).ok();
+        known.and_then(|(_, t)| webhook(t)).is_some_and(|w| w.def.ingress == Ingress::App)
+    };
+    let rows: Vec<&TriggerRow> = rows.iter().map(|listed| &listed.row).filter(is_called).collect();
+    if rows.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let endpoints = db::webhook_endpoint::list(&app.db, project, None, MOST).await?;
+    let mut standings = HashMap::new();
+    for row in rows {
+        let config = app.cache.auth_config(project, &row.auth_config_id).await?;
+        let own = config.as_deref().and_then(|config| client_id(&app.config, config));
+        let endpoint = endpoints.iter().find(|endpoint| {
+            endpoint.toolkit_slug == row.toolkit_slug
+                && own.is_none_or(|own| own == endpoint.client_id)
+        });
+        let standing = match endpoint {
+            None => Standing::Missing,
+            Some(endpoint) => match endpoint.verified_at {
+                None => Standing::Unheard(endpoint.id.clone()),
+                Some(at) => Standing::Heard(at),
+            },
+        };
+        standings.insert(row.id.clone(), standing);
+    }
+    Ok(standings)
+}
 
 /// The URL of an endpoint.
 pub fn url(app: &App, endpoint: &Endpoint) -> Option<String> {

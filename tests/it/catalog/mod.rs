@@ -8,6 +8,7 @@ mod loading;
 mod providers;
 mod rendering;
 mod samples;
+mod tools;
 mod trigger_requests;
 mod triggers;
 

@@ -27,7 +27,8 @@ pub fn config(trigger: &Trigger, all: bool) -> Map<String, Value> {
     params.map(|(name, param)| (name.clone(), value(&param.schema, name))).collect()
 }
 
-fn value(schema: &Schema, name: &str) -> Value {
+/// A value that a schema allows.
+pub fn value(schema: &Schema, name: &str) -> Value {
     if let Some(example) = schema.examples.first() {
         return example.clone();
     }

@@ -1,6 +1,7 @@
 //! What is accepted is delivered, whatever dies meanwhile: servers, the database, the receiver.
 
 mod parts;
+mod registration;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -22,6 +22,7 @@ use sha2::Sha256;
 use crate::boot::process::{Home, Server};
 use crate::support::app::ENCRYPTION_KEY;
 use crate::support::client::TestClient;
+use crate::support::gate::Gate;
 
 const PROJECT_KEY: &str = "ak_for_tests_of_lost_events";
 const ORG_KEY: &str = "oak_for_tests_of_lost_events";
@@ -78,7 +79,7 @@ impl Cluster {
         Self { dir }
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("postgres:///postgres?host={}&user=postgres", self.dir)
     }
 
@@ -110,20 +111,24 @@ pub struct Hook {
 /// A provider that has hooks.
 pub struct Provider {
     pub url: String,
-    hooks: Arc<Mutex<Vec<Hook>>>,
+    pub hooks: Arc<Mutex<Vec<Hook>>>,
+    /// Closed, it takes a hook and does not answer yet.
+    pub gate: Arc<Gate>,
 }
 
 impl Provider {
     pub async fn start() -> Self {
-        let hooks: Arc<Mutex<Vec<Hook>>> = Arc::default();
-        let register = |State(hooks): State<Arc<Mutex<Vec<Hook>>>>, Json(body): Json<Value>| async move {
+        let (hooks, gate): (Arc<Mutex<Vec<Hook>>>, Arc<Gate>) = Default::default();
+        let (made, held) = (hooks.clone(), gate.clone());
+        let register = move |Json(body): Json<Value>| async move {
             let url = url::Url::parse(body["url"].as_str().unwrap()).unwrap();
             let secret = body["secret"].as_str().unwrap().to_owned();
-            hooks.lock().unwrap().push(Hook { path: url.path().to_owned(), secret });
+            made.lock().unwrap().push(Hook { path: url.path().to_owned(), secret });
+            held.pass().await;
             (StatusCode::CREATED, Json(json!({"id": 1})))
         };
-        let router = axum::Router::new().route("/hooks", post(register)).with_state(hooks.clone());
-        Self { url: format!("http://{}", serve(router).await), hooks }
+        let router = axum::Router::new().route("/hooks", post(register));
+        Self { url: format!("http://{}", serve(router).await), hooks, gate }
     }
 
     /// The toolkit of this provider.
@@ -253,6 +258,14 @@ impl Receiver {
         Self { url: format!("http://{}/", serve(router).await), desk }
     }
 
+    /// Has the project's events sent here.
+    pub async fn subscribe(&self, client: &TestClient) {
+        let wish = json!({
+            "webhook_url": self.url, "enabled_events": ["composio.trigger.message"]});
+        let subscription = client.post("/api/v3/webhook_subscriptions", wish).await.expect(201);
+        *self.desk.secret.lock().unwrap() = subscription["secret"].as_str().unwrap().to_owned();
+    }
+
     pub fn told(&self) -> Told {
         self.desk.told.lock().unwrap().clone()
     }
@@ -299,8 +312,8 @@ async fn take(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Bytes) ->
     StatusCode::OK
 }
 
-/// An account, a subscription and a trigger; gives the hook that the provider was given.
-pub async fn set_up(client: &TestClient, provider: &Provider, receiver: &Receiver) -> Hook {
+/// An account of the provider; gives its id.
+pub async fn connect(client: &TestClient) -> Value {
     let config = client
         .post(
             "/api/v3/auth_configs",
@@ -320,20 +333,18 @@ pub async fn set_up(client: &TestClient, provider: &Provider, receiver: &Receive
         )
         .await
         .expect(201);
-    let subscription = client
-        .post(
-            "/api/v3/webhook_subscriptions",
-            json!({
-            "webhook_url": receiver.url, "enabled_events": ["composio.trigger.message"]}),
-        )
-        .await
-        .expect(201);
-    *receiver.desk.secret.lock().unwrap() = subscription["secret"].as_str().unwrap().to_owned();
+    account["id"].clone()
+}
+
+/// An account, a subscription and a trigger; gives the hook that the provider was given.
+pub async fn set_up(client: &TestClient, provider: &Provider, receiver: &Receiver) -> Hook {
+    let account = connect(client).await;
+    receiver.subscribe(client).await;
     client
         .post(
             "/api/v3/trigger_instances/TOLD_SOMETHING/upsert",
             json!({
-            "connected_account_id": account["id"], "trigger_config": {}}),
+            "connected_account_id": account, "trigger_config": {}}),
         )
         .await
         .expect(200);

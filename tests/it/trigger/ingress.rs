@@ -368,7 +368,18 @@ async fn the_provider_is_told_while_the_account_that_goes_still_has_credentials(
     world.app.client().delete(&path).await.expect(200);
     assert_eq!(world.provider.hooks().len(), 0);
     world.delete(&id).await.expect_error(410);
-    // The same with the auth config.
+    // A revoked account may be connected again: its instances are disabled, and stay.
+    let eve = world.granted("eve").await;
+    let body = json!({"connected_account_id": eve.id, "trigger_config": {"box": "b"}});
+    let made = world.upsert("HOOKMOCK_THING", body).await.expect(200);
+    assert_eq!(world.provider.hooks().len(), 1);
+    let path = format!("/api/v3.1/connected_accounts/{}/revoke", eve.id);
+    world.app.client().post(&path, json!({})).await.expect(200);
+    assert_eq!(world.provider.hooks().len(), 0);
+    let state = world.get(made["trigger_id"].as_str().unwrap()).await["state"].clone();
+    assert_eq!((&state["status"], &state["disabled_by"]), (&json!("disabled"), &json!("user")));
+    assert_eq!(state["disabled_reason"], "Its connected account was revoked");
+    // A deleted auth config takes its accounts along.
     let bob = world.account_of("bob").await;
     let body = json!({"connected_account_id": bob.id, "trigger_config": {"box": "b"}});
     world.upsert("HOOKMOCK_THING", body).await.expect(200);
@@ -419,11 +430,24 @@ async fn one_url_of_an_app_serves_all_instances_that_a_call_concerns() {
     let only = set_up(one, "r1").await;
     let other = set_up(two, "").await;
     let client = world.app.client();
+    let health = |id: &str| {
+        let path = format!("/api/v3/trigger_instances/manage/{id}");
+        let client = world.app.client();
+        async move { client.get(&path).await.expect(200)["state"].clone() }
+    };
+    // Nobody can call yet, and the instance says so.
+    let state = health(&all).await;
+    assert_eq!((&state["status"], &state["registration"]), (&json!("waiting"), &json!("none")));
+    assert!(state["registration_error"].as_str().unwrap().contains("webhook_endpoints"), "{state}");
     let path = "/api/v3.1/webhook_endpoints";
     let new = json!({"toolkit_slug": "hookmock", "client_id": "app-1"});
     let made = client.post(path, new.clone()).await.expect(201);
     assert_eq!(client.post(path, new).await.expect(200)["id"], made["id"]);
     assert_eq!(made["setup_fields"], json!(["signing_secret"]));
+    let state = health(&all).await;
+    assert_eq!(state["status"], "active");
+    let to_do = state["registration_error"].as_str().unwrap();
+    assert!(to_do.contains(made["id"].as_str().unwrap()), "{to_do}");
     let url = made["webhook_url"].as_str().unwrap().to_owned();
     let secret = "signing-secret-1";
     let body = json!({"team": "T1", "room": "r2", "text": "hi", "event_id": "e1"});
@@ -453,7 +477,17 @@ async fn one_url_of_an_app_serves_all_instances_that_a_call_concerns() {
     app_call(&world, &url, secret, &body).await.expect(200);
     assert_eq!([count(all).await, count(only).await, count(other).await], [2, 1, 0]);
     app_call(&world, &url, "another", &body).await.expect_error(401);
-    assert!(client.get(&one).await.expect(200)["verified_at"].is_string());
+    let verified_at = client.get(&one).await.expect(200)["verified_at"].clone();
+    assert!(verified_at.is_string());
+    let listed = client.get("/api/v3/trigger_instances/active").await.expect(200);
+    for instance in listed["items"].as_array().unwrap() {
+        let state = &instance["state"];
+        assert_eq!(state["registration"], "registered", "{state}");
+        assert_eq!(
+            (&state["registered_at"], &state["registration_error"]),
+            (&verified_at, &json!(null))
+        );
+    }
     let list = client.get(&format!("{path}?toolkit_slug=hookmock")).await.expect(200);
     assert_eq!(list["items"].as_array().unwrap().len(), 1);
     let stranger = world.app.client_of(&world.app.another_project().await);

@@ -77,6 +77,7 @@ impl Provider {
             .route("/api/boxes/{name}/hooks", post(register))
             .route("/api/boxes/{name}/shaken", post(shaken))
             .route("/api/hooks/{id}", patch(renew).delete(remove))
+            .route("/revoke", post(|| async { StatusCode::OK }))
             .route("/api/sheets/{name}", get(|| async { axum::Json(json!({"rows": []})) }))
             .with_state(shared.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -220,6 +221,13 @@ impl World {
 
     pub async fn account_of(&self, user: &str) -> Account {
         account(&self.app, &self.config, user, json!({"generic_api_key": "key-2"}), |_| {}).await
+    }
+
+    /// With tokens, which can be revoked.
+    pub async fn granted(&self, user: &str) -> Account {
+        let (app, project) = (&self.app, &self.app.project.id);
+        let config = auth_config(app, project, "hookmock", AuthSchemeKind::Oauth2, |_| {}).await;
+        account(app, &config, user, json!({"access_token": "token-1"}), |_| {}).await
     }
 
     pub async fn upsert(&self, slug: &str, body: Value) -> TestResponse {

@@ -1,4 +1,5 @@
 // triggers.subscribe of released SDKs against the server, over TLS, on the ways of docs/REALTIME.md.
+// What they hear of happens at GitHub's emulator, which calls the server as GitHub would.
 //
 // What stands in for an operator's own: a certificate authority made here, a TLS proxy before the
 // server, and for the label an /etc/hosts of the client's own (a mount namespace).
@@ -13,7 +14,7 @@ import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { createServer } from 'node:tls';
 
-const { BASE_URL, TLS_PORT, LABEL, PSQL, DATABASE_URL, ORG_API_KEY, WORK } = process.env;
+const { BASE_URL, GITHUB_URL, TLS_PORT, LABEL, ORG_API_KEY, WORK } = process.env;
 const here = new URL('.', import.meta.url).pathname;
 
 // An address of this machine that nothing else listens on: the label's port is always 443.
@@ -63,6 +64,7 @@ before(async () => {
   writeFileSync(join(folder, 'hosts'), `127.0.0.1 localhost\n${LABEL_ADDRESS} ${LABEL_HOST}\n`);
   proxies = [await proxy(Number(TLS_PORT), '127.0.0.1'), await proxy(443, LABEL_ADDRESS)];
   project = await newProject();
+  await listenAtGitHub();
 });
 
 after(() => {
@@ -70,23 +72,59 @@ after(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Puts an event where ingress and polls put it, and announces it with the commit, as they do. */
-function inject(slug, data) {
-  const id = `msg_${Math.random().toString(36).slice(2)}`;
-  const metadata = { trigger_slug: slug, trigger_id: 'ti_1', connected_account_id: 'ca_1', auth_config_id: 'ac_1', user_id: 'ada' };
-  const payload = JSON.stringify({ id, type: 'composio.trigger.message', metadata, data });
-  const text = (value) => `'${value.replaceAll("'", "''")}'`;
-  const announced = JSON.stringify({ p: project.id, e: id });
-  const sql = `begin; set standard_conforming_strings = on;
-    insert into event (project_id, id, type, subject_id, payload, original)
-    values (${text(project.id)}, ${text(id)}, 'composio.trigger.message', 'ti_1', ${text(payload)}, ${text(JSON.stringify(data))});
-    select pg_notify('patchbay_events', ${text(announced)}); commit;`;
-  execFileSync(PSQL, ['-qXv', 'ON_ERROR_STOP=1', DATABASE_URL], { input: sql });
+const TOKEN = 'github-token-octocat';
+const repository = { owner: 'octocat', repo: 'hello-world' };
+
+/** Connects octocat, and makes a trigger for what is listened to and one for what is not. */
+async function listenAtGitHub() {
+  const create = async (path, value) => {
+    const body = JSON.stringify(value);
+    const answer = await call(`/api/v3/${path}`, { 'x-api-key': project.api_key }, { method: 'POST', body });
+    assert.ok(answer.status < 300, JSON.stringify(answer.body));
+    return answer.body;
+  };
+  const { auth_config } = await create('auth_configs', {
+    toolkit: { slug: 'github' }, auth_config: { type: 'use_custom_auth', authScheme: 'BEARER_TOKEN', credentials: {} },
+  });
+  const account = await create('connected_accounts', {
+    auth_config: { id: auth_config.id }, connection: { user_id: 'ada', state: { authScheme: 'BEARER_TOKEN', val: { token: TOKEN } } },
+  });
+  const trigger = async (slug) => {
+    const config = { connected_account_id: account.id, trigger_config: repository };
+    return (await create(`trigger_instances/${slug}/upsert`, config)).trigger_id;
+  };
+  project.issues = await trigger('GITHUB_ISSUE_ADDED_EVENT');
+  project.commits = await trigger('GITHUB_COMMIT_EVENT');
+}
+
+async function atGitHub(method, path, value) {
+  const response = await fetch(`${GITHUB_URL}/repos/octocat/hello-world/${path}`, {
+    method, headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' }, body: JSON.stringify(value),
+  });
+  assert.equal(response.status, 201, await response.text());
+}
+
+const openIssue = (title, body = '') => atGitHub('POST', 'issues', { title, body });
+
+/** A commit, which the server hears of and a client that listens to issues does not. */
+async function commit(message) {
+  const heard = async () => {
+    const path = `/api/v3/trigger_instances/active?trigger_ids=${project.commits}`;
+    return (await call(path, { 'x-api-key': project.api_key })).body.items[0].state.last_event_at;
+  };
+  const before = await heard();
+  const content = Buffer.from(message).toString('base64');
+  await atGitHub('PUT', `contents/${encodeURIComponent(message)}.txt`, { message, content });
+  for (let i = 0; i < 100; i += 1) {
+    if ((await heard()) !== before) return;
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  assert.fail('the server did not hear of the commit');
 }
 
 /** Runs a client until `use` has what it wants of its lines. */
 async function listening(command, environment, use) {
-  const env = { ...process.env, COMPOSIO_API_KEY: project.api_key, TRIGGER_SLUG: 'GITHUB_COMMIT_EVENT', ...environment };
+  const env = { ...process.env, COMPOSIO_API_KEY: project.api_key, TRIGGER_SLUG: 'GITHUB_ISSUE_ADDED_EVENT', ...environment };
   const child = spawn(command[0], command.slice(1), { env, stdio: ['pipe', 'pipe', 'pipe'] });
   let said = '';
   child.stderr.on('data', (text) => (said += text));
@@ -128,32 +166,34 @@ for (const { name, command } of sdks) {
     const trust = { WEBSOCKET_CLIENT_CA_BUNDLE: join(folder, 'ca.crt'), NODE_EXTRA_CA_CERTS: join(folder, 'ca.crt') };
     await listening(command(), trust, async (next) => {
       // A client is ready when it has asked for its channel; when it has it, is not ours to see.
-      const probe = setInterval(() => inject('GITHUB_COMMIT_EVENT', { probe: true }), 1000);
+      const probe = setInterval(() => openIssue('probe').catch(() => {}), 1000);
       let first;
       try {
         first = await next();
       } finally {
         clearInterval(probe);
       }
-      assert.equal((first.trigger_slug ?? first.triggerSlug), 'GITHUB_COMMIT_EVENT');
+      assert.equal((first.trigger_slug ?? first.triggerSlug), 'GITHUB_ISSUE_ADDED_EVENT');
       assert.equal((first.toolkit_slug ?? first.toolkitSlug), 'github');
       assert.equal((first.user_id ?? first.userId), 'ada');
-      assert.equal(first.id, 'ti_1');
+      assert.equal(first.id, project.issues);
       const after = async () => {
         for (;;) {
           const event = await next();
-          if (!event.payload.probe) return event;
+          if (event.payload.title !== 'probe') return event;
         }
       };
       // What the filter does not want does not come; what is long comes whole, once.
-      const long = { n: 2, text: 'ä"\\\n語🦀x'.repeat(20_000) };
-      inject('GITHUB_STAR_ADDED_EVENT', { n: 1 });
-      inject('GITHUB_COMMIT_EVENT', long);
-      inject('GITHUB_COMMIT_EVENT', { n: 3 });
+      const [long, last] = [`long ${Math.random()}`, `last ${Math.random()}`];
+      const text = 'ä"\\\n語🦀x'.repeat(7_000);
+      await commit(`commit ${Math.random()}`);
+      await openIssue(long, text);
       const event = await after();
-      assert.deepEqual(event.payload, long);
-      assert.deepEqual(event.original_payload ?? event.originalPayload, long);
-      assert.deepEqual((await after()).payload, { n: 3 });
+      assert.equal(event.payload.title, long);
+      assert.equal(event.payload.description, text);
+      assert.equal((event.original_payload ?? event.originalPayload).issue.body, text);
+      await openIssue(last);
+      assert.equal((await after()).payload.title, last);
     });
   });
 }

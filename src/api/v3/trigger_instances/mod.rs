@@ -20,7 +20,7 @@ use crate::domain::id::{TriggerId, uuid_of};
 use crate::domain::page::{Page, PageRequest};
 use crate::error::Result;
 use crate::error::wire::ErrorBody;
-use crate::trigger;
+use crate::trigger::{self, endpoint};
 
 /// Routes.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -80,7 +80,7 @@ async fn active(
 ) -> Result<Json<Page<TriggerInstance>>> {
     let request = query.page()?;
     let page = trigger::list(&app, &key.project.id, &query.filter(), request).await?;
-    Ok(Json(page.map(|listed| view::instance(&app, listed, None))))
+    Ok(Json(view::instances(&app, &key.project.id, page).await?))
 }
 
 /// One trigger instance, with what a person has to enter at the provider when the server cannot
@@ -97,13 +97,14 @@ async fn get(
     let (project, id) = (&key.project.id, TriggerId::from(id));
     let filter = Filter { ids: vec![id.to_string()], with_disabled: true, ..Filter::default() };
     let one = PageRequest { page: 1, limit: 1 };
-    let found = trigger::list(&app, project, &filter, one).await?.items.pop();
-    let listed = found.ok_or_else(|| trigger::unknown(&id))?;
+    let mut found = trigger::list(&app, project, &filter, one).await?;
+    let standing = endpoint::standings(&app, project, &found.items).await?.remove(&id);
+    let listed = found.items.pop().ok_or_else(|| trigger::unknown(&id))?;
     let opened = match trigger::instance::by_hand(&app, &listed.row) {
         true => Some(app.cache.open_instance(listed.row.clone()).await?),
         false => None,
     };
-    Ok(Json(view::instance(&app, listed, opened.as_ref())))
+    Ok(Json(view::instance(&app, listed, standing, opened.as_ref())))
 }
 
 /// A change that was made.

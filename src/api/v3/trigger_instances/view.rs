@@ -8,11 +8,13 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::cache::Instance;
 use crate::db::trigger_instance::Listed;
-use crate::domain::id::uuid_of;
+use crate::domain::id::{ProjectId, uuid_of};
 use crate::domain::page::Page;
 use crate::domain::status::AccountStatus;
 use crate::domain::time::iso;
 use crate::domain::trigger::HookState;
+use crate::error::Result;
+use crate::trigger::endpoint::{self, Standing};
 use crate::trigger::hook::{self, EXPIRES};
 
 /// A page of trigger instances.
@@ -21,7 +23,7 @@ pub type TriggerInstancePage = Page<TriggerInstance>;
 /// How an instance goes.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TriggerHealth {
-    /// `active`, `disabled`, or `waiting`: its account cannot be used.
+    /// `active`, `disabled`, or `waiting`: its account cannot be used, or its app has no URL to call.
     status: &'static str,
     /// Who disabled it: `user` or `server`.
     disabled_by: Option<String>,
@@ -34,13 +36,13 @@ pub struct TriggerHealth {
     /// What is kept of the provider's answer to that.
     #[schema(value_type = Object)]
     registration_data: Map<String, Value>,
-    /// When the provider last took the webhook.
+    /// When the provider last took the webhook, or an app's call was last verified.
     registered_at: Option<String>,
     /// When the registration ends at the provider.
     registration_expires_at: Option<String>,
     /// When it is renewed, tried again or removed.
     registration_due_at: Option<String>,
-    /// Why the provider does not call.
+    /// Why the provider does not call, and what is to be done about it.
     registration_error: Option<String>,
     /// When the provider was last asked.
     last_poll_at: Option<String>,
@@ -130,29 +132,72 @@ pub struct TriggerInstance {
     deprecated: TriggerInstanceDeprecated,
 }
 
+/// What a person has to do for an app to call.
+fn to_do(standing: &Standing, toolkit: &str) -> Option<String> {
+    match standing {
+        Standing::Heard(_) => None,
+        Standing::Missing => Some(format!(
+            "The app has no URL to call: make one with POST /api/v3.1/webhook_endpoints (toolkit_slug \
+             {toolkit} and the app's client_id), and enter its webhook_url at the provider"
+        )),
+        Standing::Unheard(id) => Some(format!(
+            "The app has not called yet: enter the webhook_url of the webhook endpoint {id} at the \
+             provider, and the app's setup_fields at the endpoint"
+        )),
+    }
+}
+
+/// Instances as the API shows them.
+///
+/// # Errors
+/// When the database is away.
+pub async fn instances(
+    app: &App,
+    project: &ProjectId,
+    page: Page<Listed>,
+) -> Result<TriggerInstancePage> {
+    let mut standings = endpoint::standings(app, project, &page.items).await?;
+    Ok(page.map(|listed| {
+        let standing = standings.remove(&listed.row.id);
+        instance(app, listed, standing, None)
+    }))
+}
+
 /// An instance as the API shows it; with its secrets when a person needs them.
-pub fn instance(app: &App, listed: Listed, opened: Option<&Instance>) -> TriggerInstance {
+pub fn instance(
+    app: &App,
+    listed: Listed,
+    standing: Option<Standing>,
+    opened: Option<&Instance>,
+) -> TriggerInstance {
     let Listed { row, .. } = listed;
     let at = |time: Option<DateTime<Utc>>| time.map(iso);
     let usable = listed.account_status == Some(AccountStatus::Active)
         && listed.account_disabled != Some(true);
     let mut registration_data = row.registration.0;
     let expires = registration_data.remove(EXPIRES);
+    let to_do = standing.as_ref().and_then(|standing| to_do(standing, &row.toolkit_slug));
     let state = TriggerHealth {
         status: match row.disabled_at {
             Some(_) => "disabled",
-            None if !usable => "waiting",
+            None if !usable || standing == Some(Standing::Missing) => "waiting",
             None => "active",
         },
         disabled_by: row.disabled_by.filter(|_| row.disabled_at.is_some()),
         disabled_reason: row.disabled_reason,
         account_status: listed.account_status,
-        registration: row.hook_state,
+        registration: match standing {
+            Some(Standing::Heard(_)) => HookState::Registered,
+            _ => row.hook_state,
+        },
         registration_data,
-        registered_at: at(row.registered_at),
+        registered_at: at(match standing {
+            Some(Standing::Heard(at)) => Some(at),
+            _ => row.registered_at,
+        }),
         registration_expires_at: expires.and_then(|e| e.as_str().map(str::to_owned)),
         registration_due_at: at(row.hook_due),
-        registration_error: row.hook_error,
+        registration_error: row.hook_error.or(to_do),
         last_poll_at: at(listed.poll_last_at),
         last_successful_poll_at: at(listed.poll_last_ok_at),
         next_poll_at: at(listed.poll_next_at.filter(|_| row.disabled_at.is_none())),

@@ -13,8 +13,7 @@ use crate::search::embed::VOCABULARY_SHA256;
 pub const NAME: &str = "all-MiniLM-L6-v2";
 
 /// Where its files are.
-pub const URL: &str =
-    "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2/resolve/main";
+pub const URL: &str = "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2/resolve/main";
 
 const WEIGHTS: &str = "model.safetensors";
 const VOCABULARY: &str = "vocab.txt";

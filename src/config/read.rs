@@ -477,9 +477,7 @@ impl Reader {
         let api_key = self.string("search_embeddings_api_key").map(Into::into);
         match (weights, url, model) {
             (None, None, None) => None,
-            (Some(weights), None, None) => {
-                Some(Embeddings::Local(LocalModel { weights, sha256 }))
-            }
+            (Some(weights), None, None) => Some(Embeddings::Local(LocalModel { weights, sha256 })),
             (None, Some(url), Some(model)) => {
                 Some(Embeddings::Remote(RemoteModel { url, api_key, model }))
             }

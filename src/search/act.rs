@@ -53,8 +53,23 @@ const QUESTIONS: [&str; 16] = [
 
 /// Words before the verb.
 const POLITE: [&str; 17] = [
-    "please", "can", "could", "would", "you", "i", "want", "need", "to", "let", "me", "us", "help",
-    "just", "we", "should", "automatically",
+    "please",
+    "can",
+    "could",
+    "would",
+    "you",
+    "i",
+    "want",
+    "need",
+    "to",
+    "let",
+    "me",
+    "us",
+    "help",
+    "just",
+    "we",
+    "should",
+    "automatically",
 ];
 
 fn verb(word: &str) -> Acts {
@@ -90,13 +105,10 @@ pub(super) fn of_tool(name: &str, slug: &str, description: &str) -> Acts {
     if found != 0 {
         return found;
     }
-    [first(slug), last(slug)]
-        .into_iter()
-        .find(|acts| *acts != 0)
-        .unwrap_or_else(|| {
-            let mut beginning = words(description).take(2).map(|word| verb(&stem(&word)));
-            beginning.find(|acts| *acts != 0).unwrap_or(0)
-        })
+    [first(slug), last(slug)].into_iter().find(|acts| *acts != 0).unwrap_or_else(|| {
+        let mut beginning = words(description).take(2).map(|word| verb(&stem(&word)));
+        beginning.find(|acts| *acts != 0).unwrap_or(0)
+    })
 }
 
 /// Whether a tool may do what a query wants done.

@@ -96,8 +96,7 @@ impl Query {
 pub(super) fn cut(index: &Index, text: &str) -> Query {
     let words: Vec<String> = words(text).take(MAX_WORDS).collect();
     let stems: Vec<String> = words.iter().map(|word| stem(word).into_owned()).collect();
-    let mut query =
-        Query { text: text.to_owned(), acts: act::of_query(text), ..Query::default() };
+    let mut query = Query { text: text.to_owned(), acts: act::of_query(text), ..Query::default() };
     let (mut at, mut key) = (0, String::new());
     while at < words.len() {
         let (count, unit) = unit(index, &words[at..], &stems[at..], &mut key);

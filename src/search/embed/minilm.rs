@@ -58,8 +58,8 @@ impl MiniLm {
     pub fn new(weights: &[u8], vocabulary: &str) -> Result<Self, Unfit> {
         let arch = Arch::new();
         let file = SafeTensors::new(weights)?;
-        let pieces =
-            WordPiece::new(vocabulary).ok_or(Unfit("the vocabulary lacks [UNK], [CLS] or [SEP]"))?;
+        let pieces = WordPiece::new(vocabulary)
+            .ok_or(Unfit("the vocabulary lacks [UNK], [CLS] or [SEP]"))?;
         let words = file.tensor("embeddings.word_embeddings.weight", None, DIMENSIONS)?;
         if pieces.last() as usize >= words.len() / DIMENSIONS {
             return Err(Unfit("the vocabulary has more pieces than the model"));
@@ -132,7 +132,8 @@ impl MiniLm {
             for length in &lengths {
                 let (wide, rest) = wide_rest.split_at(length * DIMENSIONS * 3);
                 wide_rest = rest;
-                let (mixed, rest) = std::mem::take(&mut mixed_rest).split_at_mut(length * DIMENSIONS);
+                let (mixed, rest) =
+                    std::mem::take(&mut mixed_rest).split_at_mut(length * DIMENSIONS);
                 mixed_rest = rest;
                 self.arch.dispatch(|| attend(wide, mixed));
             }

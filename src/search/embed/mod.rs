@@ -13,7 +13,7 @@
 
 mod dense;
 mod fill;
-pub mod minilm;
+mod minilm;
 mod remote;
 mod safetensors;
 mod shelf;
@@ -31,7 +31,7 @@ use tokio::sync::Semaphore;
 use super::Doc;
 use crate::config::{Embeddings as Settings, LocalModel};
 use crate::net::Client;
-use minilm::MiniLm;
+pub use minilm::MiniLm;
 pub use shelf::{Packed, Rows, Shelf};
 
 /// Queries whose vectors are remembered.
@@ -154,7 +154,7 @@ impl Embeddings {
 }
 
 /// What of a tool its vector is made of.
-fn text(doc: &Doc<'_>) -> String {
+pub fn text(doc: &Doc<'_>) -> String {
     let name = if doc.name.is_empty() { doc.slug } else { doc.name };
     let mut text = format!("{}: {name}. ", doc.toolkit_name);
     let begin = text.len();

@@ -96,9 +96,13 @@ mod tests {
         let tensors = SafeTensors::new(&bytes).unwrap();
         assert_eq!(tensors.tensor("a", Some(1), 2).unwrap(), [1.0, 2.0]);
         assert_eq!(tensors.tensor("a", None, 2).unwrap(), [1.0, 2.0]);
-        for (name, rows, columns) in
-            [("a", Some(2), 1), ("far", None, 2), ("odd", None, 2), ("half", None, 2), ("b", None, 2)]
-        {
+        for (name, rows, columns) in [
+            ("a", Some(2), 1),
+            ("far", None, 2),
+            ("odd", None, 2),
+            ("half", None, 2),
+            ("b", None, 2),
+        ] {
             assert!(tensors.tensor(name, rows, columns).is_err(), "{name}");
         }
     }

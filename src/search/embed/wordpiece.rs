@@ -83,9 +83,8 @@ impl WordPiece {
         while !rest.is_empty() {
             let known = if rest.len() == word.len() { &self.heads } else { &self.tails };
             let ends = rest.char_indices().map(|(at, c)| at + c.len_utf8()).rev();
-            let piece = ends
-                .take(LONGEST)
-                .find_map(|end| Some((end, *known.get(rest.get(..end)?)?)));
+            let piece =
+                ends.take(LONGEST).find_map(|end| Some((end, *known.get(rest.get(..end)?)?)));
             match piece {
                 Some((end, number)) => {
                     found.push(number);

@@ -252,7 +252,7 @@ async fn with_endpoint(address: std::net::SocketAddr) -> TestApp {
 
 async fn slugs(app: &TestApp, query: &str) -> Vec<String> {
     let path = format!("/api/v3/tools?limit=5&query={}", query.replace(' ', "%20"));
-    let page = app.client().get(&path).await.ok();
+    let page = app.client().get(&path).await.json();
     let items = page["items"].as_array().unwrap().iter();
     items.map(|tool| tool["slug"].as_str().unwrap().to_owned()).collect()
 }
@@ -279,10 +279,10 @@ async fn a_server_with_an_endpoint_finds_by_what_it_says() {
     let issues = slugs(&app, "create a github issue").await;
     assert!(issues.contains(&"GITHUB_CREATE_AN_ISSUE".to_owned()), "{issues:?}");
     let client = app.client();
-    let session = client.post("/api/v3/tool_router/session", json!({"user_id": "ann"})).await.ok();
+    let session = client.post("/api/v3/tool_router/session", json!({"user_id": "ann"})).await.json();
     let path =
         format!("/api/v3/tool_router/session/{}/search", session["session_id"].as_str().unwrap());
-    let found = client.post(&path, json!({"queries": [{"use_case": "admire"}]})).await.ok();
+    let found = client.post(&path, json!({"queries": [{"use_case": "admire"}]})).await.json();
     assert_eq!(found["results"][0]["primary_tool_slugs"][0], star, "{found}");
 }
 

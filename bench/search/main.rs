@@ -52,7 +52,9 @@ fn main() -> Any<()> {
     if !words_only {
         meaning(&items, &index, &asked)?;
     }
-    let more: Vec<Item> = (0..).flat_map(|n| items.iter().map(move |i| (n, i))).take(20_000)
+    let more: Vec<Item> = (0..)
+        .flat_map(|n| items.iter().map(move |i| (n, i)))
+        .take(20_000)
         .map(|(round, item)| item.copy(round))
         .collect();
     let index = made(&more);

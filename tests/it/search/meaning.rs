@@ -279,7 +279,8 @@ async fn a_server_with_an_endpoint_finds_by_what_it_says() {
     let issues = slugs(&app, "create a github issue").await;
     assert!(issues.contains(&"GITHUB_CREATE_AN_ISSUE".to_owned()), "{issues:?}");
     let client = app.client();
-    let session = client.post("/api/v3/tool_router/session", json!({"user_id": "ann"})).await.json();
+    let session =
+        client.post("/api/v3/tool_router/session", json!({"user_id": "ann"})).await.json();
     let path =
         format!("/api/v3/tool_router/session/{}/search", session["session_id"].as_str().unwrap());
     let found = client.post(&path, json!({"queries": [{"use_case": "admire"}]})).await.json();

@@ -1,7 +1,10 @@
 //! What is done to a thing: read, made, changed or taken away. Tools for one thing differ in this,
 //! and the words of a query say it first: `who is in this channel` reads, `add a row` makes.
 
-use super::text::{stem, words};
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use super::text::words;
 
 /// Kinds of doing, a bit each. None: nobody can tell.
 pub(super) type Acts = u8;
@@ -24,7 +27,7 @@ const VERBS: [(Acts, &str); 7] = [
         MAKE,
         "create creates add adds insert inserts new post posts send sends upload uploads generate \
          generates register invite invites append appends publish publishes submit compose write \
-         reply respond answer draft prepare email mail message schedule schedules book duplicate \
+         reply replies respond answer answers draft prepare email mail message schedule schedules book duplicate \
          copy fork import save store leave file log record enroll comment open subscribe follow \
          start",
     ),
@@ -72,11 +75,18 @@ const POLITE: [&str; 17] = [
     "automatically",
 ];
 
+static KNOWN: LazyLock<HashMap<&'static str, Acts>> = LazyLock::new(|| {
+    let mut known = HashMap::new();
+    for (acts, verbs) in VERBS {
+        for verb in verbs.split_whitespace() {
+            *known.entry(verb).or_default() |= acts;
+        }
+    }
+    known
+});
+
 fn verb(word: &str) -> Acts {
-    VERBS
-        .iter()
-        .find(|(_, all)| all.split_whitespace().any(|verb| verb == word))
-        .map_or(0, |(acts, _)| *acts)
+    KNOWN.get(word).copied().unwrap_or(0)
 }
 
 /// What a query wants done. Nothing where its first word that counts is no verb.
@@ -106,7 +116,7 @@ pub(super) fn of_tool(name: &str, slug: &str, description: &str) -> Acts {
         return found;
     }
     [first(slug), last(slug)].into_iter().find(|acts| *acts != 0).unwrap_or_else(|| {
-        let mut beginning = words(description).take(2).map(|word| verb(&stem(&word)));
+        let mut beginning = words(description).take(2).map(|word| verb(&word));
         beginning.find(|acts| *acts != 0).unwrap_or(0)
     })
 }

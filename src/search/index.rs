@@ -220,8 +220,8 @@ impl Index {
     }
 
     /// The best `limit` of the tools that `allowed` lets through, best first. Others take no
-    /// place and change no score. `near` says how near each tool is to the query by its meaning;
-    /// empty: only words count.
+    /// place and change no score. `near` says how near each tool is to the query by its meaning,
+    /// not a number where nobody knows; empty: only words count.
     pub fn find(
         &self,
         query: &Query,
@@ -318,7 +318,7 @@ impl Index {
         let near = match near {
             Near::Unasked => None,
             Near::Known(near) => Some(near),
-            Near::Unknown => Some(USUAL + (1.0 - USUAL) * 0.5 * cover / whole.max(1.0)),
+            Near::Unknown => Some(f32::NAN),
         };
         let mut prior = prior(doc);
         if !act::agree(query.acts, acts_of(doc)) {
@@ -357,6 +357,7 @@ impl Matched {
             return Hit { doc, score: score * self.prior, cover };
         };
         let words = if self.whole > 0.0 { score / self.whole } else { 0.0 };
+        let near = if near.is_nan() { USUAL + 0.5 * (1.0 - USUAL) * cover } else { near };
         let meaning = (near - FAR).max(0.0);
         Hit {
             doc,

@@ -30,6 +30,9 @@ pub struct Rows {
     found: ArcSwap<(usize, Vec<u32>)>,
 }
 
+/// One of so many tools of an index may lack its vector.
+const FEW: usize = 20;
+
 /// In place of a row: there is none yet.
 const NONE: u32 = u32::MAX;
 
@@ -80,8 +83,8 @@ impl Shelf {
         }
     }
 
-    /// How near the tools of an index are to a query, from -1 to 1, by their number; 0 for those
-    /// without a vector. Empty when none has one.
+    /// How near the tools of an index are to a query, from -1 to 1, by their number; not a number for
+    /// those without a vector. Empty when many have none: those that have one would hide them.
     pub fn near(&self, query: &[f32], rows: &Rows) -> Vec<f32> {
         let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let Some(query) = Packed::new(query) else { return Vec::new() };
@@ -89,6 +92,10 @@ impl Shelf {
             return Vec::new();
         }
         let found = inner.found(rows);
+        let without = found.1.iter().filter(|row| **row == NONE).count();
+        if without * FEW > found.1.len() {
+            return Vec::new();
+        }
         pulp::Arch::new().dispatch(|| {
             let one = |row: &u32| {
                 let begin = *row as usize * inner.width;
@@ -96,7 +103,7 @@ impl Shelf {
                 let scale = inner.scales.get(*row as usize)?;
                 Some(product(values, &query.values) as f32 * scale * query.scale)
             };
-            found.1.iter().map(|row| one(row).unwrap_or(0.0)).collect()
+            found.1.iter().map(|row| one(row).unwrap_or(f32::NAN)).collect()
         })
     }
 }
@@ -193,7 +200,10 @@ mod tests {
         let rows = Rows::new(vec![a, b, a]);
         assert!(shelf.near(&[1.0, 0.0], &rows).is_empty());
         shelf.put([(b, packed(&[0.0, 1.0]))]);
-        assert_eq!(shelf.near(&[0.0, 1.0], &rows), [0.0, 1.0, 0.0]);
+        assert!(shelf.near(&[0.0, 1.0], &rows).is_empty(), "most have none");
+        let many = Rows::new([vec![b; 19], vec![a]].concat());
+        let near = shelf.near(&[0.0, 1.0], &many);
+        assert!(near[19].is_nan() && near[..19].iter().all(|near| *near == 1.0));
         shelf.put([(a, packed(&[1.0, 0.0])), (b, packed(&[1.0, 0.0])), ([3; 16], packed(&[1.0]))]);
         assert_eq!(shelf.near(&[0.0, 1.0], &rows), [0.0, 1.0, 0.0]);
         assert_eq!(shelf.near(&[1.0, 0.0], &rows), [1.0, 0.0, 1.0]);

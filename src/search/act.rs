@@ -20,7 +20,7 @@ const VERBS: [(Acts, &str); 7] = [
         READ,
         "get gets list lists find finds search read reads fetch fetches retrieve retrieves show \
          view views lookup query check checks count counts download downloads export exports browse \
-         describe describes compare see look display tell return returns discover filter inspect \
+         describe describes compare see look display return returns discover filter inspect \
          know enumerate summarize",
     ),
     (
@@ -97,6 +97,8 @@ pub(super) fn of_query(text: &str) -> Acts {
         return READ;
     }
     match (first.as_str(), rest.next().as_deref()) {
+        ("tell" | "give" | "send", Some("me" | "us")) => READ,
+        ("tell", _) => MAKE,
         ("set", Some("up")) => MAKE,
         ("set", Some("a" | "an")) | ("put", _) => MAKE | CHANGE,
         ("turn" | "switch", Some("on" | "off")) => CHANGE | REMOVE | MAKE,
@@ -138,6 +140,9 @@ mod tests {
             ("I want to add a row", MAKE),
             ("make a repo private", MAKE | CHANGE),
             ("set up a team drive", MAKE),
+            ("tell the team about it", MAKE),
+            ("tell me who was there", READ),
+            ("give me the list", READ),
             ("remove a file", REMOVE),
             ("put it away", MAKE | CHANGE),
             ("issues of the repository", 0),

@@ -12,7 +12,7 @@ use super::act::{self, Acts};
 use super::count::{ByField, Counted, Counter, Doc, FIELDS, Field, own};
 use super::lexicon::Lexicon;
 use super::query::Query;
-use super::text::words;
+use super::text::{stem, words};
 
 /// What an occurrence in a field counts: slug, name, other slugs, toolkit, description, names of
 /// arguments, everything else (texts of arguments, tags, the toolkit's description).
@@ -53,6 +53,9 @@ pub struct Index {
     averages: ByField,
     /// Names of toolkits in words, joined without spaces, and their terms.
     pub(super) toolkits: HashMap<String, u32>,
+    /// Last words of toolkits' names that have several, by their stems: somebody's calendar is
+    /// likely the one of Google Calendar.
+    pub(super) hints: HashMap<String, Vec<u32>>,
 }
 
 /// A tool that was found.
@@ -104,6 +107,7 @@ impl Index {
         let (mut all, mut priors, mut named) = (Vec::new(), Vec::new(), Vec::new());
         let mut acts = Vec::new();
         let mut names: HashMap<String, u32> = HashMap::new();
+        let mut hints: HashMap<String, Vec<u32>> = HashMap::new();
         let mut counter = Counter::new(&lexicon);
         let mut averages: ByField = [0.0; FIELDS];
         let mut last = ("", 0);
@@ -119,6 +123,10 @@ impl Index {
                 last = (doc.toolkit, counter.number(&format!("{NAMED}{}", doc.toolkit)));
                 for name in [doc.toolkit, doc.toolkit_name] {
                     names.entry(words(name).collect()).or_insert(last.1);
+                }
+                let name: Vec<String> = words(doc.toolkit_name).collect();
+                if let [_, .., end] = name.as_slice() {
+                    hints.entry(stem(end).into_owned()).or_default().push(last.1);
                 }
             }
             named.push(last.1);
@@ -166,9 +174,13 @@ impl Index {
         let mut sorted: Vec<Box<str>> = Vec::with_capacity(terms.len());
         let mut terms: Vec<Option<Box<str>>> = terms.into_iter().map(Some).collect();
         sorted.extend(order.iter().filter_map(|term| terms[*term as usize].take()));
+        for terms in hints.values_mut() {
+            terms.iter_mut().for_each(|term| *term = place[*term as usize]);
+        }
         let toolkits = names.into_iter().map(|(name, term)| (name, place[term as usize]));
         Self {
             toolkits: toolkits.collect(),
+            hints,
             terms: sorted,
             lexicon,
             starts,

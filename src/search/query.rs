@@ -14,6 +14,8 @@ const BY_CLASS: f32 = 0.85;
 const NEARLY: f32 = 0.7;
 /// What the toolkit counts that a unit names.
 const TOOLKIT: f32 = 6.0;
+/// What a toolkit counts the last word of whose name a unit is.
+const HINT: f32 = 3.0;
 /// Most words of a toolkit's name.
 const NAME_WORDS: usize = 4;
 /// Most terms that a misspelled word may mean.
@@ -138,6 +140,10 @@ fn unit(
     let is_word = meaning.is_some_and(|meaning| meaning.words == count);
     if let Some(term) = toolkit {
         add(term, if is_word { TOOLKIT / 2.5 } else { TOOLKIT });
+    }
+    if count == 1 && toolkit.is_none() {
+        let hints = index.hints.get(&stems[0]).into_iter().flatten();
+        hints.for_each(|term| add(*term, HINT));
     }
     let mut classes = 0.0_f32;
     if let Some(meaning) = meaning.filter(|meaning| meaning.words == count) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use patchbay::catalog::{Catalog, Tool, Toolkit};
+use patchbay::catalog::{Catalog, Entry, Toolkit};
 use patchbay::import::{Options, import};
 use patchbay::search::Doc;
 use serde_json::Value;
@@ -62,9 +62,7 @@ impl Item {
         }
     }
 
-    fn own(toolkit: &Toolkit, tool: &Tool) -> Self {
-        let params = tool.def.params.0.iter().filter(|(_, param)| !param.hidden);
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    fn own(toolkit: &Toolkit, tool: &Entry) -> Self {
         Self {
             slug: tool.def.slug.clone(),
             aliases: tool.def.aliases.clone(),
@@ -73,7 +71,7 @@ impl Item {
             toolkit: toolkit.file.slug.clone(),
             toolkit_name: toolkit.file.name.clone(),
             toolkit_text: toolkit.file.description.clone(),
-            params: params.map(|(n, p)| (n.clone(), text(&p.schema.description))).collect(),
+            params: tool.texts(),
             tags: tool.def.tags.clone(),
             deprecated: tool.def.deprecated.is_some(),
         }

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use corpus::{Any, Item};
-use patchbay::catalog::Catalog;
+use patchbay::catalog::Catalogs;
 use patchbay::config::{LocalModel, Providers};
 use patchbay::search::embed::{MiniLm, Packed, Shelf, open, text};
 use patchbay::search::{Index, Rows};
@@ -31,7 +31,7 @@ fn main() -> Any<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let file = arguments.iter().find(|argument| !argument.starts_with('-'));
     let words_only = arguments.iter().any(|argument| argument == "--words");
-    let catalog = Catalog::load(None, &Providers::default())?;
+    let catalog = Catalogs::load(None, &Providers::default())?.server();
     let begin = Instant::now();
     let items = corpus::items(&catalog)?;
     println!("{} tools read in {:?}", items.len(), begin.elapsed());

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use serde_json::Value;
 
 use super::allows;
@@ -171,9 +172,7 @@ pub(super) async fn candidates<'a>(
     use_case: &str,
 ) -> Candidates<'a> {
     let mut parts = searcher.parts(use_case);
-    for part in &mut parts {
-        searcher.understand(&mut part.query).await;
-    }
+    join_all(parts.iter_mut().map(|part| searcher.understand(&mut part.query))).await;
     let mut groups: Vec<Group<'a>> =
         parts.iter().map(|part| group(searcher, session, custom, part)).collect();
     // A toolkit that is only mentioned (tell Slack about the GitHub outage) matches by its name alone.

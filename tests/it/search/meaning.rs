@@ -312,7 +312,7 @@ fn one_model_is_enough_and_half_of_one_is_none() {
     assert!(load(&[url, name]).unwrap());
     assert!(load(&[file]).unwrap());
     for (wrong, said) in [
-        (vec![url], "SEARCH_EMBEDDINGS_MODEL"),
+        (vec![url], "search_embeddings_model"),
         (vec![name], "search_embeddings_url"),
         (vec![file, url, name], "SEARCH_MODEL: must be unset"),
         (vec![("PATCHBAY_SEARCH_MODEL", "/not/there")], "fetch-model"),

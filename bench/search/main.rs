@@ -79,6 +79,13 @@ fn meaning(items: &[Item], index: &Index, asked: &[Asked]) -> Any<()> {
     let shelf = Shelf::default();
     let rows = vectors(&model, items, &shelf)?;
     println!("vectors: {:.1} MB", shelf.bytes() as f64 / 1e6);
+    quality("meaning alone", asked, |query| {
+        let near = shelf.near(&model.vectors(&[query]).pop().unwrap_or_default(), &rows);
+        let mut best: Vec<u32> = (0..).take(near.len()).collect();
+        best.sort_by(|a, b| near[*b as usize].total_cmp(&near[*a as usize]));
+        best.truncate(10);
+        best
+    });
     let find = |query: &str| {
         let vector = model.vectors(&[query]).pop().unwrap_or_default();
         let near = shelf.near(&vector, &rows);

@@ -161,11 +161,7 @@ fn filtered<'a>(
 }
 
 /// Those of the tools that a search finds, best first.
-async fn searched<'a>(
-    searcher: &Searcher,
-    text: &str,
-    found: Vec<Found<'a>>,
-) -> Vec<Found<'a>> {
+async fn searched<'a>(searcher: &Searcher, text: &str, found: Vec<Found<'a>>) -> Vec<Found<'a>> {
     let query = searcher.ask(text).await;
     if query.is_empty() {
         return found;

@@ -37,6 +37,9 @@ enum Command {
     /// Check the settings.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// The model that finds tools by meaning.
+    #[command(subcommand)]
+    Search(SearchCommand),
     /// Show and exchange the encryption keys.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -114,6 +117,18 @@ enum CatalogCommand {
 }
 
 #[derive(Debug, Subcommand)]
+enum SearchCommand {
+    /// Download all-MiniLM-L6-v2 (91 MB), check it, and say how to use it.
+    FetchModel {
+        /// Where to put it; without it, a folder in the data directory.
+        dir: Option<PathBuf>,
+        /// A mirror that has the files under the same names.
+        #[arg(long, default_value = boot::model::URL)]
+        from: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Read all settings and name every wrong one.
     Check,
@@ -146,6 +161,9 @@ pub fn run() -> ExitCode {
             let version = format!("{}_00", crate::domain::time::now().format("%Y%m%d"));
             let options = Options { slug, name, base_url, source_url: None, version, allow };
             finish(convert(&file, &out, &options, json))
+        }
+        Command::Search(SearchCommand::FetchModel { dir, from }) => {
+            with_settings(|c| fetch_model(c, dir, &from))
         }
         Command::Keys(command) => with_settings(|c| keys(c, &command)),
         Command::Config(ConfigCommand::Check) => with_settings(|_| {
@@ -245,6 +263,15 @@ fn convert(
     for note in &report.notes {
         println!("{note}");
     }
+    Ok(())
+}
+
+fn fetch_model(config: Config, dir: Option<PathBuf>, from: &str) -> anyhow::Result<()> {
+    telemetry::start(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let dir = dir.unwrap_or_else(|| config.data_dir.join("models").join(boot::model::NAME));
+    let weights = runtime.block_on(boot::model::fetch(&dir, from))?;
+    println!("PATCHBAY_SEARCH_MODEL={}", weights.display());
     Ok(())
 }
 

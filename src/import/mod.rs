@@ -7,12 +7,14 @@
 //! | module | knows |
 //! |---|---|
 //! | `document` | bytes to JSON, within limits |
+//! | `openapi` | OpenAPI 3.0 and 3.1, Swagger 2.0 |
 //! | `schema` | JSON Schema to the toolkit format's own |
 //! | `slug` | names of toolkits, tools and arguments |
 //! | `text` | sentences by strangers, made harmless |
 //! | `report` | what was taken, changed and left out |
 
 pub mod document;
+mod openapi;
 pub mod report;
 pub mod schema;
 pub mod slug;
@@ -63,9 +65,13 @@ pub fn import(
     progress: Progress<'_>,
 ) -> Result<(Definition, Report), Failure> {
     let document = document::read(document)?;
-    let _ = (options, progress);
     let format = Format::of(&document)?;
-    Err(Failure::of_all(format!("{format:?} cannot be imported yet")))
+    match format {
+        Format::OpenApi | Format::Swagger => openapi::import(&document, format, options, progress),
+        Format::Discovery | Format::GraphQlIntrospection => {
+            Err(Failure::of_all(format!("{format:?} cannot be imported yet")))
+        }
+    }
 }
 
 /// Why nothing could be imported at all.

@@ -79,6 +79,11 @@ pub struct LeftOut {
 }
 
 impl Report {
+    /// Of a description of this format and version.
+    pub fn of(format: String) -> Self {
+        Self { format, ..Self::default() }
+    }
+
     /// Something has another name.
     pub fn renamed(&mut self, at: &str, from: &str, to: &str, why: &str) {
         let of = |text: &str| text.chars().take(200).collect::<String>();

@@ -55,7 +55,8 @@ impl<'a> Walk<'_, 'a> {
         if let Some(Value::String(reference)) = part.get("$ref") {
             self.follow(reference, into, trail, hops);
         }
-        if part.get("nullable") == Some(&Value::Bool(true)) {
+        let null = |key: &str| part.get(key) == Some(&Value::Bool(true));
+        if null("nullable") || null("x-nullable") {
             into.nullable = true;
         }
         if let Some(Value::Array(names)) = part.get("required") {

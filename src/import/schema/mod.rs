@@ -34,17 +34,19 @@ pub struct Limits {
     pub depth: usize,
     /// Characters of a description.
     pub text: usize,
+    /// Values that are written out before the schema is taken for too large.
+    pub nodes: usize,
 }
 
 impl Limits {
     /// From generous to terse: the first one is taken with which a schema is small enough.
     pub const LEVELS: [Self; 6] = [
-        Self { depth: 8, text: super::text::ARGUMENT },
-        Self { depth: 6, text: 300 },
-        Self { depth: 5, text: 200 },
-        Self { depth: 4, text: 150 },
-        Self { depth: 3, text: 100 },
-        Self { depth: 2, text: 60 },
+        Self { depth: 8, text: super::text::ARGUMENT, nodes: MOST_NODES },
+        Self { depth: 6, text: 300, nodes: MOST_NODES },
+        Self { depth: 5, text: 200, nodes: MOST_NODES },
+        Self { depth: 4, text: 150, nodes: MOST_NODES },
+        Self { depth: 3, text: 100, nodes: MOST_NODES },
+        Self { depth: 2, text: 60, nodes: MOST_NODES },
     ];
 }
 
@@ -70,6 +72,8 @@ pub struct Converted {
     pub alternatives: bool,
     /// Whether something was cut for its depth or size.
     pub cut: bool,
+    /// Whether it has more values than were to be written out.
+    pub too_large: bool,
 }
 
 /// Follows a `$ref`.
@@ -113,7 +117,7 @@ impl<'a> Converter<'a> {
             converter: self,
             purpose,
             limits,
-            left: Cell::new(MOST_NODES),
+            left: Cell::new(limits.nodes),
             cut: Cell::new(false),
             alternatives: Cell::new(false),
             repairs: RefCell::default(),
@@ -125,6 +129,7 @@ impl<'a> Converter<'a> {
             repairs: walk.repairs.into_inner(),
             alternatives: walk.alternatives.get(),
             cut: walk.cut.get(),
+            too_large: walk.left.get() == 0,
         }
     }
 

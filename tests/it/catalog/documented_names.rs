@@ -78,3 +78,16 @@ fn a_user_of_hacker_news_is_named_in_both_documented_ways() {
         assert!(checked.values().any(|v| v == "pg"), "{name}");
     }
 }
+
+#[test]
+fn a_bot_of_slack_has_slacks_own_tools() {
+    let catalog = built_in();
+    let bot = catalog.toolkit("slackbot").unwrap();
+    assert!(bot.tools.len() > 50);
+    for tool in &bot.tools {
+        let name = tool.slug().replacen("SLACKBOT_", "SLACK_", 1);
+        let (_, own) = catalog.tool(&name).unwrap_or_else(|| panic!("{name}"));
+        let schema = tool.input_schema.to_string().replace("SLACKBOT_", "SLACK_");
+        assert_eq!(schema, own.input_schema.to_string(), "{name}");
+    }
+}

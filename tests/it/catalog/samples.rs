@@ -9,6 +9,7 @@ pub fn connection(toolkit: &Toolkit) -> Map<String, Value> {
     let value = |name: &str| match name {
         "cloud_id" => "11223344-a1b2-3b33-c444-def123456789".into(),
         "subdomain" => "acme".into(),
+        "instance_url" => "https://acme.my.salesforce.com".into(),
         name => Value::String(name.to_owned()),
     };
     toolkit.connection_names().into_iter().map(|name| (name.clone(), value(&name))).collect()

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::entry::{Entry, Head, MOST_BYTES, Opened, Shell, pack, unpacked};
 use super::model::{self, ToolkitFile};
 use super::source::SourceFile;
-use super::{Toolkit, check, check_relations, load, login};
+use super::{Origin, Toolkit, check, check_relations, load, login};
 use crate::config::Providers;
 
 /// Most bytes of the heads of one toolkit, expanded.
@@ -97,6 +97,7 @@ pub fn compile(
 pub fn unpack(
     packed: &Packed,
     versions: &[String],
+    origin: Origin,
     providers: &Providers,
     opened: &Arc<Opened>,
 ) -> Result<Toolkit, Vec<String>> {
@@ -117,7 +118,7 @@ pub fn unpack(
         entries.push(Arc::new(Entry::packed(head, packed.bodies.slice(at..end), &shell)));
         at = end;
     }
-    put_together(&shell, entries, None)
+    Ok(Toolkit { origin, ..put_together(&shell, entries, None)? })
 }
 
 /// The definitions of the tools that are stored, in their order, and that of the toolkit.
@@ -149,6 +150,13 @@ fn shell(
         login::imply(scheme).map_err(|e| vec![format!("auth: {e}")])?;
     }
     let provider = providers.get(&file.slug).cloned();
+    // Its secret would go to endpoints that somebody else wrote down.
+    if provider.as_ref().is_some_and(|provider| provider.managed.is_some()) {
+        let slug = &file.slug;
+        return Err(vec![format!(
+            "slug `{slug}`: the operator has an OAuth client for the toolkit of this name; use another"
+        )]);
+    }
     load::overridden(&mut file, provider.as_ref());
     load::overridden_oauth1(&mut file, provider.as_ref());
     Ok(Arc::new(Shell { file: Arc::new(file), provider, opened: opened.clone() }))

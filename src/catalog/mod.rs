@@ -59,6 +59,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::config::Providers;
+use crate::domain::id::ProjectId;
 use crate::domain::outbound::OutboundRequest;
 use crate::domain::scheme::AuthSchemeKind;
 use model::ResponseRule;
@@ -73,6 +74,18 @@ pub use plan::Step;
 pub use probe::{Probe, Probes};
 pub use trigger::Trigger;
 
+/// Where a toolkit comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// The server's own files, or the operator's.
+    #[default]
+    BuiltIn,
+    /// Installed for the whole server.
+    Server,
+    /// Installed for a project.
+    Project(ProjectId),
+}
+
 /// A toolkit, checked, with the operator's overrides applied.
 #[derive(Debug)]
 pub struct Toolkit {
@@ -82,6 +95,8 @@ pub struct Toolkit {
     pub tools: Vec<Arc<Entry>>,
     /// Its trigger types in file order.
     pub triggers: Vec<Arc<Trigger>>,
+    /// Where it comes from.
+    pub origin: Origin,
     base: hosts::Base,
     hosts: hosts::Hosts,
     headers: Vec<(String, template::Text)>,
@@ -166,6 +181,14 @@ impl Catalog {
 }
 
 impl Toolkit {
+    /// One of its tools, by slug or alias.
+    pub fn tool(&self, slug: &str) -> Option<&Arc<Entry>> {
+        let is_it = |tool: &&Arc<Entry>| {
+            tool.def.slug == slug || tool.def.aliases.iter().any(|alias| alias == slug)
+        };
+        self.tools.iter().find(is_it)
+    }
+
     /// Lower-case slug.
     pub fn slug(&self) -> &str {
         &self.file.slug

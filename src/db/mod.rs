@@ -14,6 +14,7 @@ pub mod event;
 pub mod execution_log;
 pub mod file_object;
 pub mod key_rotation;
+pub mod installed_toolkit;
 pub mod link_key;
 pub mod mcp_oauth;
 pub mod mcp_server;

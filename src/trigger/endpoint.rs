@@ -53,7 +53,7 @@ pub async fn standings(
 ) -> Result<HashMap<TriggerId, Standing>> {
     let is_called = |row: &&TriggerRow| {
         let known = type_of(app, row).ok();
-        known.and_then(|(_, t)| webhook(t)).is_some_and(|w| w.def.ingress == Ingress::App)
+        known.is_some_and(|(_, t)| webhook(&t).is_some_and(|w| w.def.ingress == Ingress::App))
     };
     let rows: Vec<&TriggerRow> = rows.iter().map(|listed| &listed.row).filter(is_called).collect();
     if rows.is_empty() {

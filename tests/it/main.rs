@@ -14,6 +14,7 @@ mod database_restart;
 mod dcr;
 mod execute;
 mod hard;
+mod install;
 mod limits;
 mod logbook;
 mod mcp;

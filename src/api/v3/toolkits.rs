@@ -166,7 +166,7 @@ struct ToolkitItem {
     slug: String,
     /// Display name.
     name: String,
-    /// Where it comes from: `native`.
+    /// Where it comes from: `native`, or `custom` when the project installed it.
     r#type: &'static str,
     /// How it can authenticate.
     auth_schemes: Vec<AuthSchemeKind>,
@@ -229,12 +229,17 @@ pub(super) fn category(id: &str) -> Category {
     Category { id: id.to_owned(), name: id.replace('-', " "), slug: id.to_owned() }
 }
 
+/// Whether a project installed it for itself.
+pub(super) fn is_custom(toolkit: &Toolkit) -> bool {
+    matches!(toolkit.origin, crate::catalog::Origin::Project(_))
+}
+
 fn item(app: &App, toolkit: &Toolkit) -> ToolkitItem {
     let file = &toolkit.file;
     ToolkitItem {
         slug: file.slug.clone(),
         name: file.name.clone(),
-        r#type: "native",
+        r#type: if is_custom(toolkit) { "custom" } else { "native" },
         auth_schemes: file.auth.iter().map(|a| a.scheme).collect(),
         composio_managed_auth_schemes: managed_schemes(app, toolkit),
         is_local_toolkit: false,
@@ -288,8 +293,16 @@ async fn list(
     let request = page(query.limit, query.cursor.as_deref(), 20)?;
     let catalog = app.catalog(&key.project.id);
     let mut toolkits = catalog.toolkits().to_vec();
-    if query.managed_by == Some(ManagedBy::Project) || query.kind == Some(Provenance::Custom) {
-        toolkits.clear();
+    match (query.managed_by, query.kind) {
+        (Some(ManagedBy::Project), Some(Provenance::Native))
+        | (Some(ManagedBy::Composio), Some(Provenance::Custom)) => toolkits.clear(),
+        (Some(ManagedBy::Project), _) | (_, Some(Provenance::Custom)) => {
+            toolkits.retain(|toolkit| is_custom(toolkit));
+        }
+        (Some(ManagedBy::Composio), _) | (_, Some(Provenance::Native)) => {
+            toolkits.retain(|toolkit| !is_custom(toolkit));
+        }
+        _ => {}
     }
     if let Some(category) = &query.category {
         toolkits.retain(|t| in_category(t, category));

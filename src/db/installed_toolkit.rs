@@ -1,0 +1,150 @@
+//! Table `installed_toolkit`.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{FromRow, PgExecutor};
+
+/// Stands where a project's id would for what the whole server sees.
+pub const SERVER: &str = "*";
+
+/// What is installed, without the definition.
+#[derive(Debug, Clone, FromRow)]
+pub struct VersionRow {
+    /// Project, or [`SERVER`].
+    pub project_id: String,
+    /// Slug of the toolkit.
+    pub slug: String,
+    /// Version.
+    pub version: String,
+    /// SHA-256 of the definition.
+    pub digest: Vec<u8>,
+    /// Number of tools.
+    pub tools: i32,
+    /// What became of the description.
+    pub report: Value,
+    /// Where the description came from.
+    pub source: Option<String>,
+    /// When it was stored.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A definition.
+#[derive(Debug, Clone, FromRow)]
+pub struct DefinitionRow {
+    /// What lists need, compressed.
+    pub heads: Vec<u8>,
+    /// The tools, compressed.
+    pub bodies: Vec<u8>,
+}
+
+/// The versions of one toolkit.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct VersionsRow {
+    /// Project, or [`SERVER`].
+    pub project_id: String,
+    /// Slug of the toolkit.
+    pub slug: String,
+    /// Newest first.
+    pub versions: Vec<String>,
+}
+
+/// Waits until nobody else installs a toolkit of this slug there, and keeps others from it until the
+/// transaction ends.
+pub async fn lock(db: impl PgExecutor<'_>, project: &str, slug: &str) -> sqlx::Result<()> {
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind(format!("installed_toolkit/{project}/{slug}"))
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Stores a version.
+pub async fn insert(
+    db: impl PgExecutor<'_>,
+    row: &VersionRow,
+    definition: &DefinitionRow,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "insert into installed_toolkit
+            (project_id, slug, version, heads, bodies, digest, tools, report, source)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    )
+    .bind(&row.project_id)
+    .bind(&row.slug)
+    .bind(&row.version)
+    .bind(&definition.heads)
+    .bind(&definition.bodies)
+    .bind(&row.digest)
+    .bind(row.tools)
+    .bind(&row.report)
+    .bind(&row.source)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// All toolkits of all projects with their versions: what a replica compares with what it has.
+pub async fn all(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<VersionsRow>> {
+    sqlx::query_as(
+        "select project_id, slug, array_agg(version order by version desc) as versions
+         from installed_toolkit group by project_id, slug",
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// The versions of a toolkit, newest first, without their definitions.
+pub async fn versions(
+    db: impl PgExecutor<'_>,
+    project: &str,
+    slug: &str,
+) -> sqlx::Result<Vec<VersionRow>> {
+    sqlx::query_as(
+        "select project_id, slug, version, digest, tools, report, source, created_at
+         from installed_toolkit where project_id = $1 and slug = $2 order by version desc",
+    )
+    .bind(project)
+    .bind(slug)
+    .fetch_all(db)
+    .await
+}
+
+/// The newest version of each toolkit, by slug.
+pub async fn newest(db: impl PgExecutor<'_>, project: &str) -> sqlx::Result<Vec<VersionRow>> {
+    sqlx::query_as(
+        "select distinct on (slug) project_id, slug, version, digest, tools, report, source,
+            created_at
+         from installed_toolkit where project_id = $1 order by slug, version desc",
+    )
+    .bind(project)
+    .fetch_all(db)
+    .await
+}
+
+/// The definition of a version.
+pub async fn definition(
+    db: impl PgExecutor<'_>,
+    project: &str,
+    slug: &str,
+    version: &str,
+) -> sqlx::Result<Option<DefinitionRow>> {
+    sqlx::query_as(
+        "select heads, bodies from installed_toolkit
+         where project_id = $1 and slug = $2 and version = $3",
+    )
+    .bind(project)
+    .bind(slug)
+    .bind(version)
+    .fetch_optional(db)
+    .await
+}
+
+/// Forgets a toolkit with all of its versions; whether there was one.
+pub async fn delete(db: impl PgExecutor<'_>, project: &str, slug: &str) -> sqlx::Result<bool> {
+    let done = sqlx::query("delete from installed_toolkit where project_id = $1 and slug = $2")
+        .bind(project)
+        .bind(slug)
+        .execute(db)
+        .await?;
+    Ok(done.rows_affected() > 0)
+}

@@ -324,7 +324,7 @@ pub(super) fn tool(
     let rule = plan::merged(&def.response, &toolkit.response);
     Ok(Tool {
         input_schema: schema::input(&def, Reader::Model),
-        output_schema: schema::output(&def, &rule.schema.0),
+        output_schema: schema::output(&def, &rule),
         tags: tags(&def.tags, &def.hints, def.request.is_some() || !def.steps.is_empty()),
         rule,
         steps,

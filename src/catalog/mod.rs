@@ -12,7 +12,9 @@
 //! | `schema` | JSON Schemas that models are shown, and the one that arguments are checked by |
 //! | `args` | aliases, coercion, defaults, validation |
 //! | `template`, `filters`, `mime` | expressions |
-//! | `path`, `plan`, `render` | requests |
+//! | `path`, `plan`, `render`, `body` | requests |
+//! | `style` | how lists and objects are written in them |
+//! | `file` | files among the arguments |
 //! | `hosts` | where requests may go, operator overrides |
 //! | `endpoint` | OAuth endpoints and parameters made of fields |
 //! | `fields` | the fields of a scheme's forms |
@@ -23,14 +25,17 @@
 //! | `version` | which versions resolve |
 
 mod args;
+mod body;
 mod check;
 mod check_dcr;
 mod check_oauth2;
+mod check_params;
 mod check_relations;
 mod compile;
 pub mod endpoint;
 mod entry;
 pub mod fields;
+mod file;
 mod filters;
 mod hosts;
 mod inject;
@@ -46,6 +51,7 @@ mod probe;
 mod render;
 mod schema;
 mod source;
+mod style;
 mod template;
 pub mod trigger;
 mod version;
@@ -66,6 +72,7 @@ use model::ResponseRule;
 
 pub use compile::{Bad, Compiled, Packed, compile, definition, unpack};
 pub use entry::{Entry, Head, HeadParam, Opened, Shown};
+pub use file::{Files, LoadedFile};
 pub use inject::{Injected, Injection};
 pub use layer::{Catalog, Layer};
 pub use live::{Catalogs, Change};
@@ -313,7 +320,34 @@ impl Tool {
         step: usize,
         scope: &Scope<'_>,
     ) -> Result<OutboundRequest, String> {
-        render::request(self, toolkit, step, scope)
+        self.render_with(toolkit, step, scope, &Files::new())
+    }
+
+    /// As [`Tool::render`], with the content of the files that the arguments name.
+    ///
+    /// # Errors
+    /// As [`Tool::render`].
+    pub fn render_with(
+        &self,
+        toolkit: &Toolkit,
+        step: usize,
+        scope: &Scope<'_>,
+        files: &Files,
+    ) -> Result<OutboundRequest, String> {
+        render::request(self, toolkit, step, scope, files)
+    }
+
+    /// Keys of the uploaded files that checked arguments name, each once.
+    pub fn file_keys(&self, args: &Map<String, Value>) -> Vec<String> {
+        file::keys(self, args)
+    }
+
+    /// Puts the content of files into checked arguments where they carry it as text.
+    ///
+    /// # Errors
+    /// When one of the files is not there.
+    pub fn put_files(&self, args: &mut Map<String, Value>, files: &Files) -> Result<(), String> {
+        file::put(self, args, files)
     }
 
     /// The tool's result made of the answers of its steps (in `scope.steps`, null for a step

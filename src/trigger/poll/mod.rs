@@ -253,7 +253,7 @@ async fn asker<'a>(
     let cursor = Value::Null;
     let args = &row.config.0;
     let due = row;
-    Ok(Ok(Asker { app, due, toolkit, trigger, poll: &poll, args, account, config, began, cursor }))
+    Ok(Ok(Asker { app, due, toolkit, trigger, poll, args, account, config, began, cursor }))
 }
 
 /// The account and its auth config, or why they cannot be used.

@@ -15,6 +15,10 @@ create table installed_toolkit (
     tools integer not null,
     -- What became of the description.
     report jsonb not null,
+    -- Whether its tools are further ones of the built-in toolkit of this slug.
+    completes boolean not null default false,
+    -- What is different from the version before, in words.
+    changelog text not null,
     -- Where the description came from: a URL, or the name of a file.
     source text,
     created_at timestamptz not null default now(),

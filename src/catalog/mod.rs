@@ -32,6 +32,7 @@ mod check_oauth2;
 mod check_params;
 mod check_relations;
 mod compile;
+mod complete;
 pub mod endpoint;
 mod entry;
 pub mod fields;

@@ -22,6 +22,10 @@ pub struct VersionRow {
     pub tools: i32,
     /// What became of the description.
     pub report: Value,
+    /// Whether its tools are further ones of the built-in toolkit.
+    pub completes: bool,
+    /// What is different from the version before.
+    pub changelog: String,
     /// Where the description came from.
     pub source: Option<String>,
     /// When it was stored.
@@ -35,6 +39,8 @@ pub struct DefinitionRow {
     pub heads: Vec<u8>,
     /// The tools, compressed.
     pub bodies: Vec<u8>,
+    /// Whether they are further ones of the built-in toolkit.
+    pub completes: bool,
 }
 
 /// The versions of one toolkit.
@@ -48,13 +54,46 @@ pub struct VersionsRow {
     pub versions: Vec<String>,
 }
 
-/// Waits until nobody else installs a toolkit of this slug there, and keeps others from it until the
-/// transaction ends.
-pub async fn lock(db: impl PgExecutor<'_>, project: &str, slug: &str) -> sqlx::Result<()> {
+/// Waits until nobody else installs a toolkit there, and keeps others from it until the transaction ends.
+pub async fn lock(db: impl PgExecutor<'_>, project: &str) -> sqlx::Result<()> {
     sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
-        .bind(format!("installed_toolkit/{project}/{slug}"))
+        .bind(format!("installed_toolkit/{project}"))
         .execute(db)
         .await?;
+    Ok(())
+}
+
+/// How many other toolkits a project has, and how many tools their newest versions have together.
+pub async fn others(db: impl PgExecutor<'_>, project: &str, slug: &str) -> sqlx::Result<(i64, i64)> {
+    sqlx::query_as(
+        "select count(*), coalesce(sum(tools), 0)::bigint from (
+            select distinct on (slug) tools from installed_toolkit
+            where project_id = $1 and slug <> $2 order by slug, version desc
+         ) newest",
+    )
+    .bind(project)
+    .bind(slug)
+    .fetch_one(db)
+    .await
+}
+
+/// Forgets all but the newest `keep` versions of a toolkit.
+pub async fn forget_old(
+    db: impl PgExecutor<'_>,
+    project: &str,
+    slug: &str,
+    keep: i64,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "delete from installed_toolkit where project_id = $1 and slug = $2 and version in (
+            select version from installed_toolkit where project_id = $1 and slug = $2
+            order by version desc offset $3)",
+    )
+    .bind(project)
+    .bind(slug)
+    .bind(keep)
+    .execute(db)
+    .await?;
     Ok(())
 }
 
@@ -66,17 +105,20 @@ pub async fn insert(
 ) -> sqlx::Result<()> {
     sqlx::query(
         "insert into installed_toolkit
-            (project_id, slug, version, heads, bodies, digest, tools, report, source)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            (project_id, slug, version, heads, bodies, completes, digest, tools, report, changelog,
+             source)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(&row.project_id)
     .bind(&row.slug)
     .bind(&row.version)
     .bind(&definition.heads)
     .bind(&definition.bodies)
+    .bind(row.completes)
     .bind(&row.digest)
     .bind(row.tools)
     .bind(&row.report)
+    .bind(&row.changelog)
     .bind(&row.source)
     .execute(db)
     .await?;
@@ -100,7 +142,8 @@ pub async fn versions(
     slug: &str,
 ) -> sqlx::Result<Vec<VersionRow>> {
     sqlx::query_as(
-        "select project_id, slug, version, digest, tools, report, source, created_at
+        "select project_id, slug, version, digest, tools, report, completes, changelog,
+            source, created_at
          from installed_toolkit where project_id = $1 and slug = $2 order by version desc",
     )
     .bind(project)
@@ -112,11 +155,25 @@ pub async fn versions(
 /// The newest version of each toolkit, by slug.
 pub async fn newest(db: impl PgExecutor<'_>, project: &str) -> sqlx::Result<Vec<VersionRow>> {
     sqlx::query_as(
-        "select distinct on (slug) project_id, slug, version, digest, tools, report, source,
-            created_at
+        "select distinct on (slug) project_id, slug, version, digest, tools, report,
+            completes, changelog, source, created_at
          from installed_toolkit where project_id = $1 order by slug, version desc",
     )
     .bind(project)
+    .fetch_all(db)
+    .await
+}
+
+/// What changed in each version of what a project sees: slug, version, words.
+pub async fn changelogs(
+    db: impl PgExecutor<'_>,
+    project: &str,
+) -> sqlx::Result<Vec<(String, String, String)>> {
+    sqlx::query_as(
+        "select slug, version, changelog from installed_toolkit
+         where project_id = any($1) order by slug, version desc, project_id desc",
+    )
+    .bind([project, SERVER])
     .fetch_all(db)
     .await
 }
@@ -129,7 +186,7 @@ pub async fn definition(
     version: &str,
 ) -> sqlx::Result<Option<DefinitionRow>> {
     sqlx::query_as(
-        "select heads, bodies from installed_toolkit
+        "select heads, bodies, completes from installed_toolkit
          where project_id = $1 and slug = $2 and version = $3",
     )
     .bind(project)

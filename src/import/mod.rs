@@ -11,9 +11,11 @@
 //! | `schema` | JSON Schema to the toolkit format's own |
 //! | `slug` | names of toolkits, tools and arguments |
 //! | `text` | sentences by strangers, made harmless |
+//! | `merge` | imported tools beside those that somebody wrote |
 //! | `report` | what was taken, changed and left out |
 
 pub mod document;
+pub mod merge;
 mod openapi;
 pub mod report;
 pub mod schema;

@@ -115,6 +115,13 @@ impl Shelf {
     ) -> Result<Option<Arc<Toolkit>>> {
         let row = table::definition(&self.db, project, slug, version).await?;
         let Some(row) = row else { return Ok(None) };
+        let base = match row.completes.then(|| self.catalogs.built_in(slug)) {
+            Some(None) => {
+                tracing::error!(%slug, "there is no built-in toolkit that this one completes");
+                return Ok(None);
+            }
+            base => base.flatten(),
+        };
         let packed = Packed { heads: row.heads.into(), bodies: row.bodies.into() };
         let (versions, providers) = (versions.to_vec(), self.providers.clone());
         let opened = self.catalogs.opened().clone();
@@ -123,7 +130,7 @@ impl Shelf {
             project => Origin::Project(ProjectId::from(project)),
         };
         let unpacked = tokio::task::spawn_blocking(move || {
-            catalog::unpack(&packed, &versions, origin, &providers, &opened)
+            catalog::unpack(&packed, &versions, origin, base.as_deref(), &providers, &opened)
         });
         match unpacked.await {
             Ok(Ok(toolkit)) => Ok(Some(Arc::new(toolkit))),
@@ -156,6 +163,11 @@ impl Shelf {
             return Ok(known);
         }
         let found = self.read(&place, version, &toolkit.file.versions).await?;
+        // A version that is not stored is one of the toolkit that was completed.
+        let found = found.or_else(|| {
+            let built_in = self.catalogs.built_in(toolkit.slug());
+            built_in.filter(|known| known.file.versions.iter().any(|known| known == version))
+        });
         let found = found.ok_or_else(|| {
             let what = format!("Version of the toolkit {}", toolkit.slug());
             Error::not_found(codes::TOOLKIT_VERSION_NOT_FOUND, &what, version)

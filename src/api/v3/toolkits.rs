@@ -19,6 +19,7 @@ use crate::domain::id::uuid_of;
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::time::iso;
+use crate::install;
 use crate::error::{Error, Result, codes};
 use crate::search::words::Words;
 
@@ -371,20 +372,20 @@ async fn categories(State(app): State<AppState>, key: ProjectKey) -> Json<Page<C
 #[utoipa::path(get, path = "/toolkits/changelog", tag = "toolkits",
     operation_id = "getToolkitsChangelog",
     responses((status = 200, body = Changelog), CommonErrors))]
-async fn changelog(State(app): State<AppState>, key: ProjectKey) -> Json<Changelog> {
+async fn changelog(State(app): State<AppState>, key: ProjectKey) -> Result<Json<Changelog>> {
+    let words = install::changelogs(&app, &key.project.id).await?;
     let catalog = app.catalog(&key.project.id);
+    let changes = |toolkit: &Toolkit, version: &String| VersionChanges {
+        version: version.clone(),
+        changelog: words.get(&(toolkit.slug().to_owned(), version.clone())).cloned().unwrap_or_default(),
+    };
     let items = catalog.toolkits().iter().map(|toolkit| ToolkitChanges {
         slug: toolkit.file.slug.clone(),
         name: toolkit.file.name.clone(),
         display_name: toolkit.file.name.clone(),
-        versions: toolkit
-            .file
-            .versions
-            .iter()
-            .map(|v| VersionChanges { version: v.clone(), changelog: String::new() })
-            .collect(),
+        versions: toolkit.file.versions.iter().map(|version| changes(toolkit, version)).collect(),
     });
-    Json(Changelog { items: items.collect() })
+    Ok(Json(Changelog { items: items.collect() }))
 }
 
 #[derive(Debug, Default, Deserialize, IntoParams)]

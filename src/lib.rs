@@ -37,6 +37,7 @@ pub mod session;
 pub mod shelf;
 pub mod socket;
 pub mod storage;
+pub mod sync;
 pub mod telemetry;
 pub mod trigger;
 pub mod vault;

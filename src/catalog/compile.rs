@@ -196,7 +196,11 @@ fn put_together(
     if let Some(has_base) = has_base {
         check::toolkit_templates(&main, &made, has_base, &mut problems);
     }
-    if problems.is_empty() { Ok((made, kept)) } else { Err(problems.iter().map(|p| plain(p)).collect()) }
+    if problems.is_empty() {
+        Ok((made, kept))
+    } else {
+        Err(problems.iter().map(|p| plain(p)).collect())
+    }
 }
 
 /// Every slug and alias.

@@ -45,7 +45,10 @@ pub(super) fn entries(base: &Toolkit, more: Vec<Arc<Entry>>) -> (Vec<Arc<Entry>>
         match owners.get(tool.slug()) {
             Some(owner) => {
                 kept += 1;
-                named.entry(*owner).or_default().extend(tool.def.aliases.iter().filter(is_free).cloned());
+                named
+                    .entry(*owner)
+                    .or_default()
+                    .extend(tool.def.aliases.iter().filter(is_free).cloned());
             }
             None if tool.def.aliases.iter().all(|alias| is_free(&alias)) => added.push(tool),
             None => {

@@ -297,7 +297,18 @@ pub(super) fn parts(
     match base {
         Ok(base) if problems.is_empty() => {
             let hosts = Hosts::new(&file, provider);
-            Ok(Toolkit { origin: super::Origin::BuiltIn, tools, triggers, base, hosts, headers, injections, logins, probes, file })
+            Ok(Toolkit {
+                origin: super::Origin::BuiltIn,
+                tools,
+                triggers,
+                base,
+                hosts,
+                headers,
+                injections,
+                logins,
+                probes,
+                file,
+            })
         }
         _ => Err(problems),
     }

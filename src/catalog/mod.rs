@@ -134,6 +134,11 @@ pub struct Tool {
     validator: OnceLock<jsonschema::Validator>,
 }
 
+/// The `import.yaml` of the built-in toolkits that a package completes, with their slugs.
+pub fn completions() -> Vec<(String, String)> {
+    source::completions()
+}
+
 /// Problems of the definitions, one line each, with file and line.
 #[derive(Debug)]
 pub struct CatalogErrors(pub Vec<String>);

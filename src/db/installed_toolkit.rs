@@ -64,7 +64,11 @@ pub async fn lock(db: impl PgExecutor<'_>, project: &str) -> sqlx::Result<()> {
 }
 
 /// How many other toolkits a project has, and how many tools their newest versions have together.
-pub async fn others(db: impl PgExecutor<'_>, project: &str, slug: &str) -> sqlx::Result<(i64, i64)> {
+pub async fn others(
+    db: impl PgExecutor<'_>,
+    project: &str,
+    slug: &str,
+) -> sqlx::Result<(i64, i64)> {
     sqlx::query_as(
         "select count(*), coalesce(sum(tools), 0)::bigint from (
             select distinct on (slug) tools from installed_toolkit
@@ -152,10 +156,10 @@ pub async fn versions(
     .await
 }
 
-/// The newest version of each toolkit, by slug.
+/// The newest version of each toolkit, by slug, without reports.
 pub async fn newest(db: impl PgExecutor<'_>, project: &str) -> sqlx::Result<Vec<VersionRow>> {
     sqlx::query_as(
-        "select distinct on (slug) project_id, slug, version, digest, tools, report,
+        "select distinct on (slug) project_id, slug, version, digest, tools, 'null'::jsonb as report,
             completes, changelog, source, created_at
          from installed_toolkit where project_id = $1 order by slug, version desc",
     )

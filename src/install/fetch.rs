@@ -18,7 +18,10 @@ pub async fn fetch(app: &App, url: &str) -> Result<Vec<u8>> {
     };
     let parsed = Url::parse(url).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
     let Some(parsed) = parsed.filter(|url| url.has_host() && url.username().is_empty()) else {
-        return Err(Error::invalid("Invalid url", vec!["url: must be an http or https URL".into()]));
+        return Err(Error::invalid(
+            "Invalid url",
+            vec!["url: must be an http or https URL".into()],
+        ));
     };
     let request = OutboundRequest {
         method: axum::http::Method::GET,

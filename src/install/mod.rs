@@ -20,6 +20,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::catalog::Packed;
+pub use crate::db::installed_toolkit::VersionRow;
 use crate::db::installed_toolkit::{self as table, DefinitionRow};
 use crate::db::notify::Changed;
 use crate::domain::id::ProjectId;
@@ -27,7 +28,6 @@ use crate::domain::time::now;
 use crate::error::{Error, Result, codes};
 use crate::import::{Options, Report};
 use crate::shelf::scope;
-pub use crate::db::installed_toolkit::VersionRow;
 pub use diff::Diff;
 use make::refused;
 
@@ -177,7 +177,8 @@ pub async fn install(
     let mut ready = work.await.map_err(Error::internal)??;
     drop(permit);
     if hidden.is_some() {
-        let note = format!("The project's own toolkit hides the built-in `{slug}` with all of its tools");
+        let note =
+            format!("The project's own toolkit hides the built-in `{slug}` with all of its tools");
         ready.report.notes.push(note);
     }
     let is_same = old_digest.as_ref() == Some(&ready.digest);

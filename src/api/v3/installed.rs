@@ -22,17 +22,16 @@ use utoipa_axum::routes;
 use crate::api::auth::AnyKey;
 use crate::api::errors::{CommonErrors, OutboundErrors};
 use crate::api::extract::{Json, Path};
+use crate::api::middleware::MOST_IMPORT;
 use crate::app::AppState;
 use crate::domain::id::ProjectId;
 use crate::domain::time::iso;
+use crate::error::wire::{ErrorBody, current_request_id};
 use crate::error::{Error, Result};
-use crate::import::document::MOST_BYTES;
 use crate::install::{self, Installed, Step, VersionRow, Wish};
 
 const NDJSON: &str = "application/x-ndjson";
 
-/// Largest body of an import: a description, and what is said about it.
-pub const MOST_BODY: usize = MOST_BYTES + 1024 * 1024;
 /// How often somebody who listens hears how far an import is.
 const TOLD_EVERY: Duration = Duration::from_millis(200);
 /// Most names in `aliases`.
@@ -46,7 +45,7 @@ const LONGEST: usize = 2048;
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(import))
-        .layer(DefaultBodyLimit::max(MOST_BODY))
+        .layer(DefaultBodyLimit::max(MOST_IMPORT))
         .routes(routes!(list))
         .routes(routes!(get))
         .routes(routes!(remove))
@@ -92,9 +91,10 @@ struct InstalledToolkit {
     source: Option<String>,
     /// What is different from the version before.
     changelog: String,
-    /// What became of the description.
-    #[schema(value_type = Object)]
-    report: Value,
+    /// What became of the description; not in lists.
+    #[schema(value_type = Option<Object>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<Value>,
     /// When the version was stored.
     created_at: String,
 }
@@ -108,7 +108,7 @@ impl From<VersionRow> for InstalledToolkit {
             completes: row.completes,
             source: row.source,
             changelog: row.changelog,
-            report: row.report,
+            report: Some(row.report).filter(|report| !report.is_null()),
             created_at: iso(row.created_at),
         }
     }
@@ -140,7 +140,6 @@ fn project(key: &AnyKey) -> Option<&ProjectId> {
     key.project.as_ref().map(|project| &project.id)
 }
 
-
 impl ImportBody {
     fn checked(self) -> Result<Wish> {
         let mut problems = Vec::new();
@@ -165,7 +164,9 @@ impl ImportBody {
             problems.push("slug: must be made of a-z, 0-9 and _, at most 40 characters".to_owned());
         }
         let name = |text: &String| !text.is_empty() && text.len() <= 200;
-        if self.aliases.len() > MOST_ALIASES || !self.aliases.iter().all(|(a, b)| name(a) && name(b)) {
+        if self.aliases.len() > MOST_ALIASES
+            || !self.aliases.iter().all(|(a, b)| name(a) && name(b))
+        {
             problems.push(format!("aliases: at most {MOST_ALIASES}, of at most 200 characters"));
         }
         // Not read into a tree here: a description may have tens of megabytes.
@@ -216,8 +217,9 @@ async fn import(
     if !accept.is_some_and(|accept| accept.contains(NDJSON)) {
         return Ok(Json(install::install(&app, project(&key), wish, &steps).await?).into_response());
     }
-    let done = tokio::spawn(async move { install::install(&app, project(&key), wish, &steps).await });
-    let body = Body::from_stream(lines(done, seen));
+    let done =
+        tokio::spawn(async move { install::install(&app, project(&key), wish, &steps).await });
+    let body = Body::from_stream(lines(done, seen, current_request_id()));
     Ok(([(header::CONTENT_TYPE, NDJSON)], body).into_response())
 }
 
@@ -225,9 +227,10 @@ async fn import(
 fn lines(
     done: JoinHandle<Result<Installed>>,
     seen: watch::Receiver<Step>,
+    id: String,
 ) -> impl Stream<Item = std::result::Result<String, Infallible>> {
-    stream::unfold(Some((done, seen)), |state| async move {
-        let (mut done, mut seen) = state?;
+    stream::unfold(Some((done, seen, id)), |state| async move {
+        let (mut done, mut seen, id) = state?;
         let next = async {
             tokio::time::sleep(TOLD_EVERY).await;
             // Its end is told by `done`.
@@ -241,13 +244,17 @@ fn lines(
                 let outcome = outcome.map_err(Error::internal).and_then(|outcome| outcome);
                 let line = match outcome {
                     Ok(installed) => json!({"result": installed}),
-                    Err(error) => error.to_wire(),
+                    Err(error) => {
+                        let mut body = json!(ErrorBody::from(&error));
+                        body["error"]["request_id"] = id.into();
+                        body
+                    }
                 };
                 Some((Ok(format!("{line}\n")), None))
             }
             step = next => {
                 let line = serde_json::to_string(&step).unwrap_or_default();
-                Some((Ok(format!("{line}\n")), Some((done, seen))))
+                Some((Ok(format!("{line}\n")), Some((done, seen, id))))
             }
         }
     })

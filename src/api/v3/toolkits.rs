@@ -19,8 +19,8 @@ use crate::domain::id::uuid_of;
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::time::iso;
-use crate::install;
 use crate::error::{Error, Result, codes};
+use crate::install;
 use crate::search::words::Words;
 
 /// Routes.
@@ -377,7 +377,10 @@ async fn changelog(State(app): State<AppState>, key: ProjectKey) -> Result<Json<
     let catalog = app.catalog(&key.project.id);
     let changes = |toolkit: &Toolkit, version: &String| VersionChanges {
         version: version.clone(),
-        changelog: words.get(&(toolkit.slug().to_owned(), version.clone())).cloned().unwrap_or_default(),
+        changelog: words
+            .get(&(toolkit.slug().to_owned(), version.clone()))
+            .cloned()
+            .unwrap_or_default(),
     };
     let items = catalog.toolkits().iter().map(|toolkit| ToolkitChanges {
         slug: toolkit.file.slug.clone(),

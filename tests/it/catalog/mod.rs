@@ -4,6 +4,7 @@ mod arguments;
 mod documented_names;
 mod format;
 mod gate;
+mod github;
 mod loading;
 mod providers;
 mod rendering;

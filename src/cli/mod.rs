@@ -1,5 +1,9 @@
 //! The command line.
 
+mod server;
+mod sync;
+mod toolkits;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -36,6 +40,8 @@ enum Command {
     /// Check the settings.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Install toolkits into a running server.
+    Toolkits(toolkits::Toolkits),
     /// Show and exchange the encryption keys.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -109,6 +115,10 @@ pub fn run() -> ExitCode {
         Command::Catalog(CatalogCommand::Check { dir: None }) => {
             with_settings(|c| check_catalog(c.toolkits_dir.as_deref(), &c.providers))
         }
+        Command::Toolkits(command) => with_settings(|config| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(command.run(&config))
+        }),
         Command::Keys(command) => with_settings(|c| keys(c, &command)),
         Command::Config(ConfigCommand::Check) => with_settings(|_| {
             println!("The settings are fine.");

@@ -173,6 +173,14 @@ impl Catalog {
         load::load(extra, providers)
     }
 
+    /// Loads the toolkits of one folder, without the built-in ones.
+    ///
+    /// # Errors
+    /// Every problem of every file.
+    pub fn of_folder(dir: &Path, providers: &Providers) -> Result<Self, CatalogErrors> {
+        load::load_folder(dir, providers)
+    }
+
     /// Loads as [`Catalog::load`] does and compiles in addition what is otherwise compiled on
     /// first use: for `patchbay catalog check`.
     ///

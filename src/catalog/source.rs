@@ -66,7 +66,8 @@ fn built_in(problems: &mut Vec<String>) -> BTreeMap<String, Source> {
     sources
 }
 
-fn folder(dir: &Path, problems: &mut Vec<String>) -> BTreeMap<String, Source> {
+/// The toolkits of a folder.
+pub(super) fn folder(dir: &Path, problems: &mut Vec<String>) -> BTreeMap<String, Source> {
     let mut sources = BTreeMap::new();
     for toolkit in entries(dir, problems) {
         let name = file_name(&toolkit);

@@ -17,7 +17,7 @@ use crate::limits::{RateLimiter, TriesByAddress};
 use crate::logbook::Logbook;
 use crate::net::Client;
 use crate::outbox::Outbox;
-use crate::search::Search;
+use crate::search::{Embeddings, Search};
 use crate::shelf::Shelf;
 use crate::storage::Files;
 use crate::vault::Vault;
@@ -76,14 +76,18 @@ impl App {
         let vault = Arc::new(vault);
         let cache = Arc::new(Cache::new(db.clone(), vault.clone()));
         tasks.spawn(crate::cache::listen(db.clone(), cache.clone(), stop.clone()));
-        let search = Arc::new(Search::new(catalogs.clone()));
+        let net = Client::new(&config)?;
+        let embeddings = Embeddings::new(config.embeddings.as_ref(), &net);
+        if let Some(embeddings) = embeddings.clone() {
+            tasks.spawn(embeddings.fill(db.clone(), stop.clone()));
+        }
+        let search = Arc::new(Search::new(catalogs.clone()).with(embeddings));
         let providers = config.providers.clone();
         let shelf = Shelf::new(db.clone(), catalogs.clone(), search.clone(), providers);
         let shelf = Arc::new(shelf);
         tasks.spawn(crate::shelf::follow(shelf.clone(), cache.clone(), stop.clone()));
         let logbook = Logbook::start(&config, db.clone(), &tasks, &stop);
         let limits = RateLimiter::start(&config, db.clone(), &tasks, &stop);
-        let net = Client::new(&config)?;
         let files = Files::new(&config, db.clone(), &vault);
         let outbox = Outbox::start(db.clone(), &tasks, &stop);
         Ok(Arc::new(Self {

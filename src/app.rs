@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cache::Cache;
-use crate::catalog::{Catalog, Catalogs, Entry, Toolkit, Trigger};
+use crate::catalog::{Catalog, Catalogs, Entry, Origin, Toolkit, Trigger};
 use crate::config::Config;
 use crate::db;
 use crate::db::notify::Changed;
@@ -19,6 +19,7 @@ use crate::mcp_client::Sessions;
 use crate::net::Client;
 use crate::outbox::Outbox;
 use crate::search::{Embeddings, Search};
+use crate::shelf::Shelf;
 use crate::storage::Files;
 use crate::vault::Vault;
 
@@ -36,7 +37,9 @@ pub struct App {
     /// Toolkits, as each project sees them; see [`App::catalog`].
     pub catalogs: Arc<Catalogs>,
     /// Finds tools.
-    pub search: Search,
+    pub search: Arc<Search>,
+    /// Installed toolkits, on their way into the catalogue.
+    pub shelf: Arc<Shelf>,
     /// Outbound HTTP.
     pub net: Client,
     /// Sessions with remote MCP servers.
@@ -76,13 +79,18 @@ impl App {
         let vault = Arc::new(vault);
         let cache = Arc::new(Cache::new(db.clone(), vault.clone()));
         tasks.spawn(crate::cache::listen(db.clone(), cache.clone(), stop.clone()));
-        let logbook = Logbook::start(&config, db.clone(), &tasks, &stop);
-        let limits = RateLimiter::start(&config, db.clone(), &tasks, &stop);
         let net = Client::new(&config)?;
         let embeddings = Embeddings::new(config.embeddings.as_ref(), &net);
         if let Some(embeddings) = embeddings.clone() {
             tasks.spawn(embeddings.fill(db.clone(), stop.clone()));
         }
+        let search = Arc::new(Search::new(catalogs.clone()).with(embeddings));
+        let providers = config.providers.clone();
+        let shelf = Shelf::new(db.clone(), catalogs.clone(), search.clone(), providers);
+        let shelf = Arc::new(shelf);
+        tasks.spawn(crate::shelf::follow(shelf.clone(), cache.clone(), stop.clone()));
+        let logbook = Logbook::start(&config, db.clone(), &tasks, &stop);
+        let limits = RateLimiter::start(&config, db.clone(), &tasks, &stop);
         let files = Files::new(&config, db.clone(), &vault);
         let outbox = Outbox::start(db.clone(), &tasks, &stop);
         Ok(Arc::new(Self {
@@ -91,7 +99,8 @@ impl App {
             db,
             vault,
             cache,
-            search: Search::new(catalogs.clone()).with(embeddings),
+            search,
+            shelf,
             catalogs,
             net,
             mcp_sessions: Sessions::default(),
@@ -118,6 +127,42 @@ impl App {
     /// A tool as a project sees it, by slug or alias, with its toolkit.
     pub fn tool(&self, project: &ProjectId, slug: &str) -> Option<(Arc<Toolkit>, Arc<Entry>)> {
         self.catalog(project).tool(slug).map(|(toolkit, tool)| (toolkit.clone(), tool.clone()))
+    }
+
+    /// A tool as it was in a version of its toolkit, with the toolkit of that version. It need not
+    /// be there any more in the newest.
+    ///
+    /// # Errors
+    /// 404 when the toolkit has no such version, and when the database is away.
+    pub async fn tool_at(
+        &self,
+        project: &ProjectId,
+        slug: &str,
+        version: Option<&str>,
+    ) -> Result<Option<(Arc<Toolkit>, Arc<Entry>)>> {
+        if let Some((toolkit, tool)) = self.tool(project, slug) {
+            let at = self.shelf.at(&toolkit, toolkit.version(version)?).await?;
+            if Arc::ptr_eq(&at, &toolkit) {
+                return Ok(Some((toolkit, tool)));
+            }
+            let tool = at.tool(slug).cloned();
+            return Ok(tool.map(|tool| (at, tool)));
+        }
+        let Some(version) = version else { return Ok(None) };
+        for toolkit in self.catalog(project).toolkits() {
+            let prefix = format!("{}_", toolkit.slug().to_uppercase());
+            if toolkit.origin == Origin::BuiltIn
+                || !slug.starts_with(&prefix)
+                || !toolkit.file.versions.iter().any(|known| known == version)
+            {
+                continue;
+            }
+            let at = self.shelf.at(toolkit, version).await?;
+            if let Some(tool) = at.tool(slug).cloned() {
+                return Ok(Some((at, tool)));
+            }
+        }
+        Ok(None)
     }
 
     /// A trigger type as a project sees it, by slug or alias, with its toolkit.

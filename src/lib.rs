@@ -3,7 +3,7 @@
 //! Layers; a module imports only from layers below its own, or as
 //! `docs/ARCHITECTURE.md` says (`tests/it/architecture.rs` checks):
 //! 0 `domain error config telemetry`, 1 `db vault net catalog`,
-//! 2 `cache storage logbook outbox limits search mcp_client`, 3 `app`,
+//! 2 `cache storage logbook outbox limits search mcp_client shelf`, 3 `app`,
 //! 4 `caller credentials execute connect session trigger webhook realtime mcp_server mcp_oauth`,
 //! 5 `api web mcp socket worker`, 6 `boot cli`.
 
@@ -23,6 +23,7 @@ pub mod error;
 pub mod execute;
 pub mod import;
 pub mod ingress;
+pub mod install;
 pub mod limits;
 pub mod logbook;
 pub mod mcp;
@@ -34,8 +35,10 @@ pub mod outbox;
 pub mod realtime;
 pub mod search;
 pub mod session;
+pub mod shelf;
 pub mod socket;
 pub mod storage;
+pub mod sync;
 pub mod telemetry;
 pub mod trigger;
 pub mod vault;

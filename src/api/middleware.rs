@@ -94,6 +94,12 @@ const OUTBOUND: [&str; 8] = [
 /// Routes whose body is a file.
 const FILES: [&str; 2] = ["/files/session/", "/files/upload/{project_id}/"];
 
+/// Imports of descriptions: large, and long where many wait.
+const IMPORT: &str = "/toolkits/import";
+/// Largest body of one: a description, and what is said about it.
+pub const MOST_IMPORT: usize = crate::import::document::MOST_BYTES + 1024 * 1024;
+const IMPORT_TIME: Duration = Duration::from_secs(15 * 60);
+
 /// Routes of the MCP endpoints, which have bounds of their own: a stream has no end, and a client
 /// may wait for a call as long as it likes.
 const UNBOUNDED: [&str; 2] = ["/tool_router/", "/v3/mcp/"];
@@ -111,7 +117,12 @@ pub async fn limits(State(limits): State<Limits>, request: Request, next: Next) 
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let file = FILES.iter().any(|part| route.contains(part));
-    let most = if file { limits.max_file_bytes } else { limits.max_body_bytes };
+    let import = route.ends_with(IMPORT);
+    let most = match (file, import) {
+        (true, _) => limits.max_file_bytes,
+        (_, true) => limits.max_body_bytes.max(MOST_IMPORT),
+        _ => limits.max_body_bytes,
+    };
     if announced.is_some_and(|length| length > most as u64) {
         drain(request.into_body()).await;
         return if file { too_large_file() } else { too_large() }.into_response();
@@ -120,7 +131,11 @@ pub async fn limits(State(limits): State<Limits>, request: Request, next: Next) 
         return next.run(request).await;
     }
     let outbound = OUTBOUND.iter().any(|part| route.contains(part));
-    let limit = if outbound { limits.outbound } else { limits.plain };
+    let limit = match (import, outbound) {
+        (true, _) => IMPORT_TIME,
+        (_, true) => limits.outbound,
+        _ => limits.plain,
+    };
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Error::new(codes::REQUEST_TIMEOUT, "The server did not finish in time")

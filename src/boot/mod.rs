@@ -122,6 +122,9 @@ async fn run(
             return Err(error);
         }
     };
+    if let Err(error) = app.shelf.sync().await {
+        tracing::warn!(%error, "the installed toolkits could not be read yet");
+    }
     crate::worker::start(&app);
     let searched = app.clone();
     tokio::task::spawn_blocking(move || searched.search.warm());

@@ -99,6 +99,8 @@ pub struct Cache {
     pub flights: Flights,
     /// Who wants to hear of changes.
     pub watches: Arc<Watches>,
+    /// Wakes whoever keeps the catalogue up to what is installed.
+    pub toolkits: tokio::sync::Notify,
 }
 
 impl std::fmt::Debug for Cache {
@@ -130,6 +132,7 @@ impl Cache {
             subscriptions: Lru::new(10_000),
             flights: Flights::default(),
             watches: Arc::default(),
+            toolkits: tokio::sync::Notify::new(),
         }
     }
 
@@ -439,6 +442,7 @@ impl Cache {
             Changed::Account { project, user, tokens_only: false, .. } => {
                 self.watches.tell(&Topic::Accounts(project.clone(), user.clone()));
             }
+            Changed::Toolkits => self.toolkits.notify_one(),
             Changed::Session { project, id } => {
                 self.watches.tell(&Topic::Session(project.clone(), id.clone()));
             }
@@ -488,7 +492,7 @@ impl Cache {
                 self.subscriptions.remove(&(project.clone(), id.clone()));
             }
             Changed::DataKeys { .. } | Changed::ServerKeys => self.vault.forget(what),
-            Changed::McpCancelled { .. } => {}
+            Changed::McpCancelled { .. } | Changed::Toolkits => {}
         }
     }
 
@@ -515,6 +519,7 @@ impl Cache {
         self.triggers.clear();
         self.subscriptions.clear();
         self.vault.forget_all();
+        self.toolkits.notify_one();
     }
 }
 

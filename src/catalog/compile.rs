@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::entry::{Entry, Head, MOST_BYTES, Opened, Shell, pack, unpacked};
 use super::model::{self, ToolkitFile};
 use super::source::SourceFile;
-use super::{Toolkit, check, check_relations, load, login};
+use super::{Origin, Toolkit, check, check_relations, complete, load, login};
 use crate::config::Providers;
 
 /// Most bytes of the heads of one toolkit, expanded.
@@ -34,6 +34,8 @@ pub struct Compiled {
     pub toolkit: Toolkit,
     /// The others.
     pub bad: Vec<Bad>,
+    /// How many good ones the built-in toolkit has already.
+    pub kept: usize,
     /// The same to be stored.
     pub packed: Packed,
 }
@@ -54,17 +56,19 @@ struct Index<T> {
 }
 
 /// Compiles a definition: `toolkit` is what would stand in `toolkit.yaml`, `tools` what would stand in
-/// `tools/*.yaml`. A tool that is wrong is left out.
+/// `tools/*.yaml`. A tool that is wrong is left out. With `base`, a built-in toolkit, the tools are what that
+/// one gets in addition.
 ///
 /// # Errors
 /// What is wrong with the toolkit as a whole.
 pub fn compile(
     toolkit: &Value,
     tools: &[Value],
+    base: Option<&Toolkit>,
     providers: &Providers,
     opened: &Arc<Opened>,
 ) -> Result<Compiled, Vec<String>> {
-    let shell = shell(toolkit, providers, opened)?;
+    let shell = shell(toolkit, base, providers, opened)?;
     let main = SourceFile { label: "toolkit".into(), text: String::new() };
     let mut problems = Vec::new();
     check::toolkit(&shell.file.slug, &main, &shell.file, &mut problems);
@@ -82,21 +86,23 @@ pub fn compile(
     }
     let Made { entries, index, bodies, bad, has_base, .. } = made;
     let toolkit_value = toolkit.clone();
-    let toolkit = put_together(&shell, entries, Some(has_base))?;
+    let (toolkit, kept) = put_together(&shell, entries, base, Some(has_base))?;
     let index = Index { toolkit: toolkit_value, tools: index };
     let heads = serde_json::to_vec(&index).map_err(|e| vec![e.to_string()])?;
     let heads = pack(&heads).map_err(|e| vec![e.to_string()])?;
     let packed = Packed { heads: heads.into(), bodies: bodies.into() };
-    Ok(Compiled { toolkit, bad, packed })
+    Ok(Compiled { toolkit, bad, kept, packed })
 }
 
-/// Reads what [`compile`] made. `versions` are all that there are, newest first.
+/// Reads what [`compile`] made, with the same `base`. `versions` are all that there are, newest first.
 ///
 /// # Errors
 /// When it is damaged, or this version of the server cannot make sense of it.
 pub fn unpack(
     packed: &Packed,
     versions: &[String],
+    origin: Origin,
+    base: Option<&Toolkit>,
     providers: &Providers,
     opened: &Arc<Opened>,
 ) -> Result<Toolkit, Vec<String>> {
@@ -106,7 +112,7 @@ pub fn unpack(
     if !versions.is_empty() {
         file["versions"] = versions.into();
     }
-    let shell = shell(&file, providers, opened)?;
+    let shell = shell(&file, base, providers, opened)?;
     let mut at = 0;
     let mut entries = Vec::with_capacity(index.tools.len());
     for (head, length) in index.tools {
@@ -117,7 +123,8 @@ pub fn unpack(
         entries.push(Arc::new(Entry::packed(head, packed.bodies.slice(at..end), &shell)));
         at = end;
     }
-    put_together(&shell, entries, None)
+    let (toolkit, _) = put_together(&shell, entries, base, None)?;
+    Ok(Toolkit { origin, ..toolkit })
 }
 
 /// The definitions of the tools that are stored, in their order, and that of the toolkit.
@@ -140,15 +147,28 @@ pub fn definition(packed: &Packed) -> Result<(Value, Vec<Value>), String> {
 
 fn shell(
     toolkit: &Value,
+    base: Option<&Toolkit>,
     providers: &Providers,
     opened: &Arc<Opened>,
 ) -> Result<Arc<Shell>, Vec<String>> {
+    if let Some(base) = base {
+        let file = Arc::new(complete::file(&base.file, toolkit));
+        let provider = providers.get(&file.slug).cloned();
+        return Ok(Arc::new(Shell { file, provider, opened: opened.clone() }));
+    }
     let mut file: ToolkitFile =
         serde_path_to_error::deserialize(toolkit).map_err(|e| vec![e.to_string()])?;
     for scheme in &mut file.auth {
         login::imply(scheme).map_err(|e| vec![format!("auth: {e}")])?;
     }
     let provider = providers.get(&file.slug).cloned();
+    // Its secret would go to endpoints that somebody else wrote down.
+    if provider.as_ref().is_some_and(|provider| provider.managed.is_some()) {
+        let slug = &file.slug;
+        return Err(vec![format!(
+            "slug `{slug}`: the operator has an OAuth client for the toolkit of this name; use another"
+        )]);
+    }
     load::overridden(&mut file, provider.as_ref());
     load::overridden_oauth1(&mut file, provider.as_ref());
     Ok(Arc::new(Shell { file: Arc::new(file), provider, opened: opened.clone() }))
@@ -158,17 +178,29 @@ fn shell(
 fn put_together(
     shell: &Shell,
     entries: Vec<Arc<Entry>>,
+    base: Option<&Toolkit>,
     has_base: Option<bool>,
-) -> Result<Toolkit, Vec<String>> {
+) -> Result<(Toolkit, usize), Vec<String>> {
     let main = SourceFile { label: "toolkit".into(), text: String::new() };
     let mut problems = Vec::new();
     let provider = shell.provider.as_ref();
     let probes = load::probes(&main, &shell.file, provider, &mut problems);
-    let made = load::parts(shell.file.clone(), provider, (entries, Vec::new()), probes)?;
+    let (entries, triggers, kept) = match base {
+        Some(base) => {
+            let (entries, kept) = complete::entries(base, entries);
+            (entries, base.triggers.clone(), kept)
+        }
+        None => (entries, Vec::new(), 0),
+    };
+    let made = load::parts(shell.file.clone(), provider, (entries, triggers), probes)?;
     if let Some(has_base) = has_base {
         check::toolkit_templates(&main, &made, has_base, &mut problems);
     }
-    if problems.is_empty() { Ok(made) } else { Err(problems.iter().map(|p| plain(p)).collect()) }
+    if problems.is_empty() {
+        Ok((made, kept))
+    } else {
+        Err(problems.iter().map(|p| plain(p)).collect())
+    }
 }
 
 /// Every slug and alias.

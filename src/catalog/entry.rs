@@ -126,6 +126,7 @@ impl fmt::Debug for Entry {
     }
 }
 
+#[derive(Clone)]
 enum Body {
     /// It stays open.
     Open(Arc<Tool>),
@@ -177,6 +178,12 @@ impl Entry {
         let number = LAST.fetch_add(1, Ordering::Relaxed);
         let tags = load::tags(&def.tags, &def.hints, def.open_world);
         Self { def, tags, body: Body::Packed { number, bytes, shell: shell.clone() } }
+    }
+
+    /// The same tool under other further names.
+    pub(super) fn with_aliases(&self, aliases: Vec<String>) -> Self {
+        let def = Head { aliases, ..self.def.clone() };
+        Self { def, tags: self.tags.clone(), body: self.body.clone() }
     }
 
     /// `TOOLKIT_VERB_OBJECT`.

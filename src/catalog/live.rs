@@ -89,6 +89,11 @@ impl Catalogs {
         self.now.load().all.clone()
     }
 
+    /// A toolkit of the server's own files or the operator's, by its exact slug.
+    pub fn built_in(&self, slug: &str) -> Option<Arc<Toolkit>> {
+        self.now.load().built_in.toolkit(slug).cloned()
+    }
+
     /// The toolkits of a project's own; none when it has none.
     pub fn own(&self, project: &ProjectId) -> Option<Arc<Layer>> {
         self.now.load().projects.get(project).map(|project| project.own.clone())

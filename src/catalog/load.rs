@@ -25,8 +25,23 @@ use crate::domain::scheme::AuthSchemeKind;
 pub(super) fn load(extra: Option<&Path>, providers: &Providers) -> Result<Catalog, CatalogErrors> {
     let mut problems = Vec::new();
     let sources = source::collect(extra, &mut problems);
+    of_sources(&sources, providers, problems)
+}
+
+/// Loads the toolkits of one folder, without the built-in ones.
+pub(super) fn load_folder(dir: &Path, providers: &Providers) -> Result<Catalog, CatalogErrors> {
+    let mut problems = Vec::new();
+    let sources = source::folder(dir, &mut problems);
+    of_sources(&sources, providers, problems)
+}
+
+fn of_sources(
+    sources: &std::collections::BTreeMap<String, Source>,
+    providers: &Providers,
+    mut problems: Vec<String>,
+) -> Result<Catalog, CatalogErrors> {
     let mut toolkits = Vec::new();
-    for (result, mut found) in all(&sources, providers) {
+    for (result, mut found) in all(sources, providers) {
         problems.append(&mut found);
         toolkits.extend(result.map(Arc::new));
     }
@@ -297,7 +312,18 @@ pub(super) fn parts(
     match base {
         Ok(base) if problems.is_empty() => {
             let hosts = Hosts::new(&file, provider);
-            Ok(Toolkit { tools, triggers, base, hosts, headers, injections, logins, probes, file })
+            Ok(Toolkit {
+                origin: super::Origin::BuiltIn,
+                tools,
+                triggers,
+                base,
+                hosts,
+                headers,
+                injections,
+                logins,
+                probes,
+                file,
+            })
         }
         _ => Err(problems),
     }

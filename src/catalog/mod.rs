@@ -32,6 +32,7 @@ mod check_oauth2;
 mod check_params;
 mod check_relations;
 mod compile;
+mod complete;
 pub mod endpoint;
 mod entry;
 pub mod fields;
@@ -65,6 +66,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::config::Providers;
+use crate::domain::id::ProjectId;
 use crate::domain::outbound::OutboundRequest;
 use crate::domain::scheme::AuthSchemeKind;
 use model::ResponseRule;
@@ -80,6 +82,18 @@ pub use plan::Step;
 pub use probe::{Probe, Probes};
 pub use trigger::Trigger;
 
+/// Where a toolkit comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// The server's own files, or the operator's.
+    #[default]
+    BuiltIn,
+    /// Installed for the whole server.
+    Server,
+    /// Installed for a project.
+    Project(ProjectId),
+}
+
 /// A toolkit, checked, with the operator's overrides applied.
 #[derive(Debug)]
 pub struct Toolkit {
@@ -89,6 +103,8 @@ pub struct Toolkit {
     pub tools: Vec<Arc<Entry>>,
     /// Its trigger types in file order.
     pub triggers: Vec<Arc<Trigger>>,
+    /// Where it comes from.
+    pub origin: Origin,
     base: hosts::Base,
     hosts: hosts::Hosts,
     headers: Vec<(String, template::Text)>,
@@ -116,6 +132,11 @@ pub struct Tool {
     given: &'static [&'static str],
     aliases: HashMap<String, usize>,
     validator: OnceLock<jsonschema::Validator>,
+}
+
+/// The `import.yaml` of the built-in toolkits that a package completes, with their slugs.
+pub fn completions() -> Vec<(String, String)> {
+    source::completions()
 }
 
 /// Problems of the definitions, one line each, with file and line.
@@ -152,6 +173,14 @@ impl Catalog {
         load::load(extra, providers)
     }
 
+    /// Loads the toolkits of one folder, without the built-in ones.
+    ///
+    /// # Errors
+    /// Every problem of every file.
+    pub fn of_folder(dir: &Path, providers: &Providers) -> Result<Self, CatalogErrors> {
+        load::load_folder(dir, providers)
+    }
+
     /// Loads as [`Catalog::load`] does and compiles in addition what is otherwise compiled on
     /// first use: for `patchbay catalog check`.
     ///
@@ -173,6 +202,14 @@ impl Catalog {
 }
 
 impl Toolkit {
+    /// One of its tools, by slug or alias.
+    pub fn tool(&self, slug: &str) -> Option<&Arc<Entry>> {
+        let is_it = |tool: &&Arc<Entry>| {
+            tool.def.slug == slug || tool.def.aliases.iter().any(|alias| alias == slug)
+        };
+        self.tools.iter().find(is_it)
+    }
+
     /// Lower-case slug.
     pub fn slug(&self) -> &str {
         &self.file.slug

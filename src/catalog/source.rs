@@ -38,6 +38,19 @@ pub(super) fn collect(
     sources
 }
 
+/// The `import.yaml` of toolkits that are completed by a package, by slug.
+pub(super) fn completions() -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = BuiltIn::iter()
+        .filter_map(|name| {
+            let slug = name.strip_suffix("/import.yaml")?.to_owned();
+            let text = String::from_utf8(BuiltIn::get(&name)?.data.into_owned()).ok()?;
+            Some((slug, text))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
 fn built_in(problems: &mut Vec<String>) -> BTreeMap<String, Source> {
     let mut names: Vec<String> = BuiltIn::iter().map(|name| name.replace('\\', "/")).collect();
     names.sort();
@@ -53,7 +66,8 @@ fn built_in(problems: &mut Vec<String>) -> BTreeMap<String, Source> {
     sources
 }
 
-fn folder(dir: &Path, problems: &mut Vec<String>) -> BTreeMap<String, Source> {
+/// The toolkits of a folder.
+pub(super) fn folder(dir: &Path, problems: &mut Vec<String>) -> BTreeMap<String, Source> {
     let mut sources = BTreeMap::new();
     for toolkit in entries(dir, problems) {
         let name = file_name(&toolkit);
@@ -102,6 +116,8 @@ fn put(
             let source = sources.entry((*slug).to_owned()).or_default();
             source.triggers.push(SourceFile { label, text });
         }
+        // What completes a toolkit is the business of `sync`.
+        [_, "import.yaml"] => {}
         _ => problems.push(format!(
             "{label}: not a place for a definition; they are <slug>/toolkit.yaml, <slug>/tools/*.yaml and <slug>/triggers/*.yaml"
         )),

@@ -74,7 +74,8 @@ impl Reader {
             let Some(key) = name.strip_prefix("PATCHBAY_").map(str::to_ascii_lowercase) else {
                 continue;
             };
-            if key == "config" {
+            // The address of a server for commands that talk to one; nothing of a server itself.
+            if key == "config" || key == "url" {
                 continue;
             }
             if !known.contains(&key) {

@@ -13,6 +13,7 @@ pub mod data_key;
 pub mod event;
 pub mod execution_log;
 pub mod file_object;
+pub mod installed_toolkit;
 pub mod key_rotation;
 pub mod link_key;
 pub mod mcp_oauth;

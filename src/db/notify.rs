@@ -89,6 +89,8 @@ pub enum Changed {
         /// The project.
         project: ProjectId,
     },
+    /// Toolkits were installed or taken away.
+    Toolkits,
     /// The master keys, or the keys that sign links.
     ServerKeys,
 }

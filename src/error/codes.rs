@@ -74,6 +74,10 @@ codes! {
     TOOLKIT_VERSION_NOT_FOUND = 1301 "Toolkit_VersionNotFound" NOT_FOUND None;
     /// Unknown tool.
     TOOL_NOT_FOUND = 1400 "Tool_NotFound" NOT_FOUND None;
+    /// A description of an API of which no toolkit can be made.
+    IMPORT_FAILED = 1310 "Toolkit_ImportFailed" UNPROCESSABLE_ENTITY Some(false);
+    /// A description that cannot be fetched.
+    IMPORT_FETCH_FAILED = 1311 "Toolkit_ImportFetchFailed" UNPROCESSABLE_ENTITY None;
     /// A stored definition that this version of the server cannot make sense of.
     TOOL_UNUSABLE = 1410 "Tool_Unusable" UNPROCESSABLE_ENTITY Some(false);
     /// Unknown auth config.

@@ -66,16 +66,17 @@ pub async fn execute(
     project: &Project,
     request: ExecuteRequest,
 ) -> Result<ExecuteOutcome> {
-    let Some((toolkit, tool)) = app.tool(&project.id, &request.tool_slug) else {
+    let found = app.tool_at(&project.id, &request.tool_slug, request.version.as_deref()).await?;
+    let Some((toolkit, tool)) = found else {
         return Err(unknown_tool(app, project, &request.tool_slug));
     };
-    let version = toolkit.version(request.version.as_deref())?;
+    let version = toolkit.version(request.version.as_deref())?.to_owned();
     let opened = tool.open()?;
     let mut record = Record::begin(app, project, "tool");
     record.set(|row| {
         row.tool_slug.clone_from(&tool.def.slug);
         row.toolkit_slug.clone_from(&toolkit.file.slug);
-        row.toolkit_version = version.to_owned();
+        row.toolkit_version = version.clone();
         row.user_id.clone_from(&request.user_id);
         row.account_id.clone_from(&request.connected_account_id);
     });

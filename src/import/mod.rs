@@ -14,12 +14,14 @@
 //! | `schema` | JSON Schema to the toolkit format's own |
 //! | `slug` | names of toolkits, tools and arguments |
 //! | `text` | sentences by strangers, made harmless |
+//! | `merge` | imported tools beside those that somebody wrote |
 //! | `report` | what was taken, changed and left out |
 
 pub mod discovery;
 pub mod document;
 pub mod graphql;
 pub mod mcp;
+pub mod merge;
 mod openapi;
 pub mod report;
 pub mod schema;

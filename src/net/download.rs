@@ -49,7 +49,7 @@ pub async fn download(
 }
 
 /// The innermost error: reqwest's own text says only that something failed.
-fn root_cause(error: &dyn std::error::Error) -> String {
+pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;

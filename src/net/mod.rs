@@ -5,6 +5,7 @@ pub mod download;
 mod encode;
 pub mod guard;
 mod redirect;
+pub mod server;
 mod streamed;
 
 use std::error::Error as _;

@@ -15,6 +15,7 @@ mod dcr;
 mod execute;
 mod hard;
 mod import;
+mod install;
 mod limits;
 mod logbook;
 mod mcp;

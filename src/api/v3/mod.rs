@@ -4,6 +4,7 @@ mod auth_configs;
 mod connected_accounts;
 mod execute;
 mod files;
+mod installed;
 mod logs;
 mod logs_internal;
 mod mcp;
@@ -37,6 +38,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(session::router())
         .merge(session_configs::router())
         .merge(toolkits::router())
+        .merge(installed::router())
         .merge(tools::router())
         .merge(tool_router::router())
         .merge(scopes::router())

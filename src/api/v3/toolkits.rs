@@ -20,6 +20,7 @@ use crate::domain::page::{Page, PageRequest};
 use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::time::iso;
 use crate::error::{Error, Result, codes};
+use crate::install;
 use crate::search::words::Words;
 
 /// Routes.
@@ -166,7 +167,7 @@ struct ToolkitItem {
     slug: String,
     /// Display name.
     name: String,
-    /// Where it comes from: `native`.
+    /// Where it comes from: `native`, or `custom` when the project installed it.
     r#type: &'static str,
     /// How it can authenticate.
     auth_schemes: Vec<AuthSchemeKind>,
@@ -229,12 +230,17 @@ pub(super) fn category(id: &str) -> Category {
     Category { id: id.to_owned(), name: id.replace('-', " "), slug: id.to_owned() }
 }
 
+/// Whether a project installed it for itself.
+pub(super) fn is_custom(toolkit: &Toolkit) -> bool {
+    matches!(toolkit.origin, crate::catalog::Origin::Project(_))
+}
+
 fn item(app: &App, toolkit: &Toolkit) -> ToolkitItem {
     let file = &toolkit.file;
     ToolkitItem {
         slug: file.slug.clone(),
         name: file.name.clone(),
-        r#type: "native",
+        r#type: if is_custom(toolkit) { "custom" } else { "native" },
         auth_schemes: file.auth.iter().map(|a| a.scheme).collect(),
         composio_managed_auth_schemes: managed_schemes(app, toolkit),
         is_local_toolkit: false,
@@ -288,8 +294,16 @@ async fn list(
     let request = page(query.limit, query.cursor.as_deref(), 20)?;
     let catalog = app.catalog(&key.project.id);
     let mut toolkits = catalog.toolkits().to_vec();
-    if query.managed_by == Some(ManagedBy::Project) || query.kind == Some(Provenance::Custom) {
-        toolkits.clear();
+    match (query.managed_by, query.kind) {
+        (Some(ManagedBy::Project), Some(Provenance::Native))
+        | (Some(ManagedBy::Composio), Some(Provenance::Custom)) => toolkits.clear(),
+        (Some(ManagedBy::Project), _) | (_, Some(Provenance::Custom)) => {
+            toolkits.retain(|toolkit| is_custom(toolkit));
+        }
+        (Some(ManagedBy::Composio), _) | (_, Some(Provenance::Native)) => {
+            toolkits.retain(|toolkit| !is_custom(toolkit));
+        }
+        _ => {}
     }
     if let Some(category) = &query.category {
         toolkits.retain(|t| in_category(t, category));
@@ -358,20 +372,23 @@ async fn categories(State(app): State<AppState>, key: ProjectKey) -> Json<Page<C
 #[utoipa::path(get, path = "/toolkits/changelog", tag = "toolkits",
     operation_id = "getToolkitsChangelog",
     responses((status = 200, body = Changelog), CommonErrors))]
-async fn changelog(State(app): State<AppState>, key: ProjectKey) -> Json<Changelog> {
+async fn changelog(State(app): State<AppState>, key: ProjectKey) -> Result<Json<Changelog>> {
+    let words = install::changelogs(&app, &key.project.id).await?;
     let catalog = app.catalog(&key.project.id);
+    let changes = |toolkit: &Toolkit, version: &String| VersionChanges {
+        version: version.clone(),
+        changelog: words
+            .get(&(toolkit.slug().to_owned(), version.clone()))
+            .cloned()
+            .unwrap_or_default(),
+    };
     let items = catalog.toolkits().iter().map(|toolkit| ToolkitChanges {
         slug: toolkit.file.slug.clone(),
         name: toolkit.file.name.clone(),
         display_name: toolkit.file.name.clone(),
-        versions: toolkit
-            .file
-            .versions
-            .iter()
-            .map(|v| VersionChanges { version: v.clone(), changelog: String::new() })
-            .collect(),
+        versions: toolkit.file.versions.iter().map(|version| changes(toolkit, version)).collect(),
     });
-    Json(Changelog { items: items.collect() })
+    Ok(Json(Changelog { items: items.collect() }))
 }
 
 #[derive(Debug, Default, Deserialize, IntoParams)]

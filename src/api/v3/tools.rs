@@ -254,8 +254,12 @@ async fn get(
         return Ok(Json(meta_tool(meta, &slug)).into_response());
     }
     let catalog = app.catalog(&key.project.id);
-    let (toolkit, tool) = catalog.tool(&slug).ok_or_else(|| unknown(&slug))?;
-    let by_toolkit = query.toolkit_versions.of(&toolkit.file.slug);
-    let version = toolkit.version(query.version.as_deref().or(by_toolkit))?;
+    let by_toolkit =
+        catalog.tool(&slug).and_then(|(toolkit, _)| query.toolkit_versions.of(&toolkit.file.slug));
+    let version = query.version.as_deref().or(by_toolkit);
+    let found = app.tool_at(&key.project.id, &slug, version).await?;
+    let (toolkit, tool) = found.ok_or_else(|| unknown(&slug))?;
+    let version = toolkit.version(version)?;
+    let (toolkit, tool) = (&toolkit, &tool);
     Ok(Json(Found { toolkit, tool, slug: &slug, version }.item()?).into_response())
 }

@@ -46,7 +46,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 fn load(dir: &Path, providers: &str) -> Result<Catalog, Vec<String>> {
-    Catalog::load(Some(dir), &Providers::parse(providers).unwrap()).map_err(|e| e.0)
+    Catalog::of_folder(dir, &Providers::parse(providers).unwrap()).map_err(|e| e.0)
 }
 
 fn sample(providers: &str) -> Catalog {

@@ -4,6 +4,7 @@ mod arguments;
 mod documented_names;
 mod format;
 mod gate;
+mod github;
 mod loading;
 mod providers;
 mod rendering;
@@ -20,5 +21,5 @@ use patchbay::config::Providers;
 /// The built-in definitions as they are on disk now: a change of one needs no build to be tried.
 fn built_in() -> Catalog {
     let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/toolkits"));
-    Catalog::load(Some(folder), &Providers::default()).unwrap_or_else(|e| panic!("{e}"))
+    Catalog::of_folder(folder, &Providers::default()).unwrap_or_else(|e| panic!("{e}"))
 }

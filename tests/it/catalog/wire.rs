@@ -21,7 +21,7 @@ fn catalog_of(tools: &[(&str, &str)]) -> Result<Catalog, String> {
         ));
     }
     std::fs::write(folder.join("a.yaml"), text).unwrap();
-    Catalog::load(Some(dir.path()), &Providers::default()).map_err(|e| e.to_string())
+    Catalog::of_folder(dir.path(), &Providers::default()).map_err(|e| e.to_string())
 }
 
 /// A catalogue with one tool that has these arguments and this request.

@@ -32,7 +32,7 @@ fn options() -> Options {
 fn compiled(definition: &Definition) -> Result<Arc<Catalog>, String> {
     let catalogs = Catalogs::over(Catalog::default());
     let providers = Providers::default();
-    let made = compile(&definition.toolkit, &definition.tools, &providers, catalogs.opened());
+    let made = compile(&definition.toolkit, &definition.tools, None, &providers, catalogs.opened());
     let made = made.map_err(|problems| problems.join("\n"))?;
     if let Some(bad) = made.bad.first() {
         return Err(format!("{}: {}", bad.slug, bad.problems.join("\n")));

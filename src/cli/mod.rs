@@ -1,5 +1,9 @@
 //! The command line.
 
+mod server;
+mod sync;
+mod toolkits;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -37,6 +41,8 @@ enum Command {
     /// Check the settings.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Install toolkits into a running server.
+    Toolkits(toolkits::Toolkits),
     /// The model that finds tools by meaning.
     #[command(subcommand)]
     Search(SearchCommand),
@@ -162,6 +168,10 @@ pub fn run() -> ExitCode {
             let options = Options { slug, name, base_url, source_url: None, version, allow };
             finish(convert(&file, &out, &options, json))
         }
+        Command::Toolkits(command) => with_settings(|config| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(command.run(&config))
+        }),
         Command::Search(SearchCommand::FetchModel { dir, from }) => {
             with_settings(|c| fetch_model(c, dir, &from))
         }

@@ -1,0 +1,118 @@
+//! Imported tools beside those that somebody wrote.
+//!
+//! A toolkit written by hand knows how to authenticate, and has the tools that agents need most; a
+//! description knows every operation. Where both have a tool, the one written by hand stays.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::{Value, json};
+
+use super::{Definition, Report};
+
+fn texts<'a>(tool: &'a Value, key: &str) -> impl Iterator<Item = &'a str> {
+    tool.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+}
+
+fn text<'a>(tool: &'a Value, key: &str) -> &'a str {
+    tool.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn add_alias(tool: &mut Value, name: &str) {
+    if text(tool, "slug") == name || texts(tool, "aliases").any(|known| known == name) {
+        return;
+    }
+    match tool.get_mut("aliases").and_then(Value::as_array_mut) {
+        Some(aliases) => aliases.push(name.into()),
+        None => tool["aliases"] = json!([name]),
+    }
+}
+
+/// Gives tools the further names that they are known by: `aliases` says which operation (`GET /things`) a
+/// name means. A name that a tool has already keeps its meaning.
+pub fn named(definition: &mut Definition, aliases: &BTreeMap<String, String>, report: &mut Report) {
+    let of_origin: HashMap<String, usize> = definition
+        .tools
+        .iter()
+        .enumerate()
+        .map(|(i, tool)| (text(tool, "origin").to_owned(), i))
+        .collect();
+    for (name, origin) in aliases {
+        if definition.tools.iter().any(|tool| text(tool, "slug") == name) {
+            continue;
+        }
+        match of_origin.get(origin) {
+            Some(i) => add_alias(&mut definition.tools[*i], name),
+            None => report.left_out("", name.as_str(), format!("there is no operation {origin}")),
+        }
+    }
+}
+
+/// Makes the tools fit a toolkit whose requests have another root: each says its own, and its host is one of
+/// those that requests may go to.
+pub fn rooted(definition: &mut Definition, base: &str) {
+    let root = text(&definition.toolkit, "base_url").trim_end_matches('/').to_owned();
+    if root.is_empty() || root == base.trim_end_matches('/') {
+        return;
+    }
+    for tool in &mut definition.tools {
+        if let Some(request) = tool.get_mut("request").and_then(Value::as_object_mut) {
+            request.entry("base_url").or_insert_with(|| root.clone().into());
+        }
+    }
+    let Some(host) = host_of(&root).map(Value::from) else { return };
+    match definition.toolkit.get_mut("hosts").and_then(Value::as_array_mut) {
+        Some(hosts) if hosts.contains(&host) => {}
+        Some(hosts) => hosts.push(host),
+        None => definition.toolkit["hosts"] = json!([host]),
+    }
+}
+
+/// The host of a root without templates.
+fn host_of(root: &str) -> Option<String> {
+    if root.contains("{{") {
+        return None;
+    }
+    url::Url::parse(root).ok()?.host_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn definition(root: &str, tools: Value) -> Definition {
+        let Value::Array(tools) = tools else { panic!() };
+        Definition { toolkit: json!({"slug": "shop", "base_url": root, "versions": ["v"]}), tools }
+    }
+
+    #[test]
+    fn names_go_to_the_operations_that_they_mean() {
+        let mut imported = definition(
+            "https://api.shop.example/",
+            json!([
+                {"slug": "SHOP_LIST", "origin": "GET /things", "request": {"path": "/things"}},
+                {"slug": "SHOP_GET", "origin": "GET /things/{id}", "request": {"path": "/things/{id}"}},
+            ]),
+        );
+        let mut report = Report::default();
+        let aliases = BTreeMap::from([
+            ("SHOP_GET".to_owned(), "GET /things".to_owned()),
+            ("SHOP_THINGS".to_owned(), "GET /things".to_owned()),
+            ("SHOP_GONE".to_owned(), "GET /gone".to_owned()),
+        ]);
+        named(&mut imported, &aliases, &mut report);
+        assert_eq!(report.left_out[0].what, "SHOP_GONE");
+        assert_eq!(imported.tools[0]["aliases"], json!(["SHOP_THINGS"]));
+        assert_eq!(imported.tools[1].get("aliases"), None);
+    }
+
+    #[test]
+    fn another_root_is_said_at_each_request_and_its_host_allowed() {
+        let tools = json!([{"slug": "SHOP_GET", "request": {"path": "/x"}}]);
+        let mut imported = definition("https://v2.shop.example/rest", tools.clone());
+        rooted(&mut imported, "https://v2.shop.example/rest/");
+        assert_eq!(imported.tools[0]["request"].get("base_url"), None);
+        rooted(&mut imported, "https://api.shop.example");
+        assert_eq!(imported.tools[0]["request"]["base_url"], "https://v2.shop.example/rest");
+        assert_eq!(imported.toolkit["hosts"], json!(["v2.shop.example"]));
+    }
+}

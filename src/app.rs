@@ -15,7 +15,7 @@ use crate::domain::id::ProjectId;
 use crate::error::Result;
 use crate::limits::{RateLimiter, TriesByAddress};
 use crate::logbook::Logbook;
-use crate::mcp_client::Sessions;
+use crate::mcp_client::{News, Sessions};
 use crate::net::Client;
 use crate::outbox::Outbox;
 use crate::search::{Embeddings, Search};
@@ -44,6 +44,8 @@ pub struct App {
     pub net: Client,
     /// Sessions with remote MCP servers.
     pub mcp_sessions: Sessions,
+    /// Those of them that said that they have other tools now.
+    pub mcp_news: News,
     /// Files that tools gave.
     pub files: Files,
     /// Events on their way in.
@@ -104,6 +106,7 @@ impl App {
             catalogs,
             net,
             mcp_sessions: Sessions::default(),
+            mcp_news: News::default(),
             files,
             logbook,
             limits,

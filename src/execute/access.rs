@@ -15,7 +15,7 @@ use crate::catalog::{Catalog, Tool, Toolkit};
 use crate::credentials::fields;
 use crate::db;
 use crate::domain::connection::{Account, AuthConfig, Project};
-use crate::domain::id::AccountId;
+use crate::domain::id::{AccountId, ProjectId};
 use crate::domain::project::OnAmbiguous;
 use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::secret::sounds_secret;
@@ -54,7 +54,7 @@ pub(super) async fn choose(
         return custom(toolkit, data);
     }
     if let Some(id) = wanted.account_id.filter(|id| !id.is_empty()) {
-        let account = by_id(app, project, id).await?;
+        let account = by_id(app, &project.id, id).await?;
         if account.toolkit_slug != toolkit.file.slug {
             return Err(Error::new(
                 codes::ACCOUNT_MISMATCH,
@@ -69,7 +69,7 @@ pub(super) async fn choose(
         if let Some(user) = caller.filter(|user| *user != account.user_id) {
             if account.sharing.account_type == AccountType::Shared {
                 if account.sharing.admits(&account.user_id, user) {
-                    return with_config(app, project, account).await;
+                    return with_config(app, &project.id, account).await;
                 }
                 return Err(Error::new(
                     codes::ACCOUNT_NOT_SHARED,
@@ -85,7 +85,7 @@ pub(super) async fn choose(
             )
             .fix("Pass the user_id that the account was connected for, or leave it out"));
         }
-        return with_config(app, project, account).await;
+        return with_config(app, &project.id, account).await;
     }
     if wanted.params.is_some() {
         return Ok(Access::Params);
@@ -102,17 +102,17 @@ pub(super) async fn choose(
         Some((_, true)) if refuses(app, project) => {
             Err(ambiguous(app, project, toolkit, wanted.user_id.unwrap_or_default()).await?)
         }
-        Some((account, _)) => with_config(app, project, account).await,
+        Some((account, _)) => with_config(app, &project.id, account).await,
         None if open => Ok(Access::Open),
         None => Err(nobody(toolkit, wanted.user_id)),
     }
 }
 
 /// The account of a given id, whatever its toolkit.
-pub(super) async fn by_id(app: &App, project: &Project, id: &str) -> Result<Arc<Account>> {
+pub(super) async fn by_id(app: &App, project: &ProjectId, id: &str) -> Result<Arc<Account>> {
     // The number that SDKs know means exactly this; an id that is given deserves a 404.
     const UNKNOWN: Code = Code { status: StatusCode::NOT_FOUND, ..codes::NO_CONNECTED_ACCOUNT };
-    app.cache.account(&project.id, &AccountId::from(id)).await?.ok_or_else(|| {
+    app.cache.account(project, &AccountId::from(id)).await?.ok_or_else(|| {
         Error::not_found(UNKNOWN, "Connected account", id)
             .fix("List the project's connected accounts, or connect the user's account first")
     })
@@ -121,12 +121,12 @@ pub(super) async fn by_id(app: &App, project: &Project, id: &str) -> Result<Arc<
 /// Checks that an account can be used and adds its config.
 pub(super) async fn with_config(
     app: &App,
-    project: &Project,
+    project: &ProjectId,
     account: Arc<Account>,
 ) -> Result<Access> {
     check_status(&account)?;
     let config =
-        app.cache.auth_config(&project.id, &account.auth_config_id).await?.ok_or_else(|| {
+        app.cache.auth_config(project, &account.auth_config_id).await?.ok_or_else(|| {
             Error::new(codes::AUTH_CONFIG_NOT_FOUND, "The account's auth config is deleted")
                 .fix("Create an auth config and connect the account again")
         })?;

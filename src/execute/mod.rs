@@ -45,7 +45,7 @@ use steps::{Outcome, Run};
 pub use access::refuses as refuses_to_choose;
 pub use call::{Answered, call};
 pub use proxy::proxy;
-pub use remote::{Listing, list as list_remote_tools};
+pub use remote::{Listing, list as list_remote_tools, list_as as list_remote_tools_as};
 pub use types::*;
 
 /// What a log row keeps of a request.

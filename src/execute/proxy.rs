@@ -74,9 +74,9 @@ async fn target(
         return Err(Error::bad_request("A proxy call needs connected_account_id")
             .fix("Pass connected_account_id, or custom_connection_data"));
     };
-    let account = access::by_id(app, project, id).await?;
+    let account = access::by_id(app, &project.id, id).await?;
     let toolkit = of(&account.toolkit_slug)?;
-    let access = access::with_config(app, project, account).await?;
+    let access = access::with_config(app, &project.id, account).await?;
     if let Access::Account(_, config) = &access
         && config.restrict_to_tools.is_some()
     {

@@ -7,7 +7,7 @@ use crate::domain::outbound::{OutboundBody, OutboundRequest};
 use crate::error::{Error, Result, codes};
 use crate::import::document::MOST_BYTES;
 
-/// Fetches a description.
+/// Fetches a description; of an MCP server, what it lists.
 ///
 /// # Errors
 /// When the URL is none, its host is not let through, or it gives nothing.
@@ -25,7 +25,7 @@ pub async fn fetch(app: &App, url: &str) -> Result<Vec<u8>> {
     };
     let request = OutboundRequest {
         method: axum::http::Method::GET,
-        url: parsed,
+        url: parsed.clone(),
         headers: vec![("Accept".to_owned(), "application/json, application/yaml, */*".to_owned())],
         body: OutboundBody::Empty,
         timeout: None,
@@ -35,6 +35,12 @@ pub async fn fetch(app: &App, url: &str) -> Result<Vec<u8>> {
             "Send the description itself, or let its address through with PATCHBAY_EGRESS_ALLOW",
         )
     })?;
+    // What does not like to be fetched may be an MCP server.
+    if matches!(answer.status, 400 | 401 | 403 | 405 | 406)
+        && let Ok(listing) = super::remote::described(app, &parsed).await
+    {
+        return Ok(listing.to_string().into_bytes());
+    }
     if !(200..300).contains(&answer.status) {
         return Err(failed(format!("its host answered {}", answer.status)));
     }

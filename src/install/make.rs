@@ -32,17 +32,28 @@ pub(super) struct Ready {
     pub tools: usize,
 }
 
+/// What a definition is made of.
+pub(super) enum Source {
+    /// A description, or a definition.
+    Text(Vec<u8>),
+    /// It is made already.
+    Made(Definition, Report),
+}
+
 /// Reads a description.
 pub(super) fn make(
-    document: &[u8],
+    source: Source,
     options: &Options,
     aliases: &BTreeMap<String, String>,
     progress: Progress<'_>,
 ) -> Result<Made> {
-    let (mut definition, mut report) = match own(document) {
-        Some(definition) => (definition, Report::default()),
-        None => import::import(document, options, progress)
-            .map_err(|e| refused("The description cannot be imported", vec![e.to_string()]))?,
+    let (mut definition, mut report) = match source {
+        Source::Made(definition, report) => (definition, report),
+        Source::Text(document) => match own(&document) {
+            Some(definition) => (definition, Report::default()),
+            None => import::import(&document, options, progress)
+                .map_err(|e| refused("The description cannot be imported", vec![e.to_string()]))?,
+        },
     };
     merge::named(&mut definition, aliases, &mut report);
     definition.toolkit["versions"] = Value::from(vec![options.version.clone()]);
@@ -78,7 +89,9 @@ pub(super) fn compile(
     }
     let tools = tools.len() - compiled.bad.len();
     report.tools = tools - compiled.kept;
-    if tools == 0 {
+    // An MCP server that wants credentials first lists its tools later.
+    let later = definition.tools.is_empty() && report.format.starts_with(super::remote::FORMAT);
+    if tools == 0 && !later {
         let why = report.left_out.iter().take(20).map(|l| format!("{}: {}", l.what, l.why));
         return Err(refused("None of the operations can be imported", why.collect()));
     }

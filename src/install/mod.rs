@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `fetch` | descriptions at URLs |
 //! | `make` | from a description to what can be stored |
+//! | `remote` | remote MCP servers, listed and listed again |
 //! | `diff` | what a new version changes |
 //! | `version` | the name of the next version |
 
 pub mod diff;
 mod fetch;
 mod make;
+pub mod remote;
 mod version;
 
 use std::collections::{BTreeMap, HashMap};
@@ -26,7 +28,7 @@ use crate::db::notify::Changed;
 use crate::domain::id::ProjectId;
 use crate::domain::time::now;
 use crate::error::{Error, Result, codes};
-use crate::import::{Options, Report};
+use crate::import::{Definition, Options, Report};
 use crate::shelf::scope;
 pub use diff::Diff;
 use make::refused;
@@ -43,6 +45,8 @@ const MOST_VERSIONS: i64 = 100;
 /// What is to be installed.
 #[derive(Debug, Clone, Default)]
 pub struct Wish {
+    /// What was made of a description already.
+    pub made: Option<(Definition, Report)>,
     /// The description's text; none: it is fetched from `url`.
     pub document: Option<Vec<u8>>,
     /// Where the description is, or came from.
@@ -126,10 +130,11 @@ pub async fn install(
 ) -> Result<Installed> {
     let steps = steps.clone();
     let is_at = |stage| steps.send_replace(Step { stage, done: 0, of: 0 });
-    let document = match (wish.document, &wish.url) {
-        (Some(document), _) => document,
-        (None, Some(url)) => fetch::fetch(app, url).await?,
-        (None, None) => {
+    let source = match (wish.made, wish.document, &wish.url) {
+        (Some((definition, report)), ..) => make::Source::Made(definition, report),
+        (None, Some(document), _) => make::Source::Text(document),
+        (None, None, Some(url)) => make::Source::Text(fetch::fetch(app, url).await?),
+        (None, None, None) => {
             let problem = "url: is required, or document".to_owned();
             return Err(Error::invalid("There is nothing to import", vec![problem]));
         }
@@ -149,7 +154,7 @@ pub async fn install(
         let tell = |done, of| {
             teller.send_replace(Step { stage: Stage::Reading, done, of });
         };
-        make::make(&document, &options, &aliases, &tell)
+        make::make(source, &options, &aliases, &tell)
     });
     let made = made.await.map_err(Error::internal)??;
     is_at(Stage::Checking);

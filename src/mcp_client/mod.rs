@@ -10,11 +10,13 @@
 //! | `exchange` | one request and its answer, whichever way it comes |
 //! | `call` | the life of a session: made, used, forgotten by the server, made anew |
 //! | `sessions` | sessions that can be used again |
+//! | `news` | servers that said that they have other tools now |
 
 mod call;
 mod events;
 mod exchange;
 mod message;
+mod news;
 mod sessions;
 
 use std::future::Future;
@@ -27,6 +29,7 @@ use crate::domain::outbound::OutboundRequest;
 use crate::net::{NetError, Streamed};
 
 pub use call::{call, list};
+pub use news::{Changed, News};
 pub use sessions::{Key, Sessions};
 
 /// Sends requests with the credentials that they need.

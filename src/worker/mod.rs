@@ -5,6 +5,7 @@ pub mod hooks;
 mod keys;
 pub mod poll;
 pub mod refresh;
+pub mod relist;
 pub mod revoke;
 
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub fn start(app: &AppState) {
     deliver::start(app);
     hooks::start(app);
     poll::start(app);
+    relist::start(app);
     run(app, FORGET_EVERY, "forget what ended", |app| async move { forget(&app).await });
     run(
         app,

@@ -123,5 +123,6 @@ convert('hub', introspection, '--base-url', graphql);
 convert('hub_sdl', join(packages, '@octokit/graphql-schema/schema.graphql'), '--base-url', graphql);
 convert('everything', listing);
 writeFileSync(join(options.out, 'reports.json'), JSON.stringify(reports));
+writeFileSync(join(options.out, 'addresses.json'), JSON.stringify({ mcp }));
 writeFileSync(join(options.out, 'providers.yaml'), '{}');
 console.log('ready');

@@ -53,6 +53,7 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("api", "mcp", "mounts the MCP endpoints"),
     ("api", "ingress", "mounts the URLs that providers call"),
     ("api", "socket", "mounts the sockets"),
+    ("install", "execute", "asks remote MCP servers for their tools"),
     ("session", "connect", "links and accounts of an agent's user"),
     ("session", "credentials", "says which operator's client is missing"),
     ("session", "execute", "executes the tools of a session"),

@@ -185,6 +185,7 @@ impl ImportBody {
             return Err(Error::invalid("Invalid import", problems));
         }
         Ok(Wish {
+            made: None,
             document,
             url: self.url.filter(|url| !url.trim().is_empty()),
             file: self.file,

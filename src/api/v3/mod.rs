@@ -2,6 +2,7 @@
 
 mod auth_configs;
 mod connected_accounts;
+mod custom_toolkits;
 mod execute;
 mod files;
 mod installed;
@@ -39,6 +40,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(session_configs::router())
         .merge(toolkits::router())
         .merge(installed::router())
+        .merge(custom_toolkits::router())
         .merge(tools::router())
         .merge(tool_router::router())
         .merge(scopes::router())

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::toolkits::{Category, category, managed_schemes, no_auth};
+use super::toolkits::{Category, category, is_custom, managed_schemes, no_auth};
 use crate::app::App;
 use crate::catalog::Toolkit;
 use crate::catalog::fields::{FieldSpec, config_fields, connect_fields, label};
@@ -150,7 +150,7 @@ pub(super) struct ToolkitDetail {
     slug: String,
     /// Display name.
     name: String,
-    /// Where it comes from: `native`.
+    /// Where it comes from: `native`, or `custom` when the project installed it.
     r#type: &'static str,
     /// Always true.
     enabled: bool,
@@ -236,7 +236,7 @@ pub(super) fn detail(app: &App, toolkit: &Toolkit, version: &str) -> ToolkitDeta
     ToolkitDetail {
         slug: file.slug.clone(),
         name: file.name.clone(),
-        r#type: "native",
+        r#type: if is_custom(toolkit) { "custom" } else { "native" },
         enabled: true,
         is_local_toolkit: false,
         no_auth: no_auth(toolkit),

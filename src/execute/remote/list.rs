@@ -5,8 +5,13 @@ use std::time::Duration;
 use serde_json::Value;
 use url::Url;
 
+use super::super::access::{self, Access};
+use super::super::exchange::{Exchange, Trouble};
+use super::endpoint;
 use crate::app::App;
+use crate::catalog::Toolkit;
 use crate::credentials::dcr;
+use crate::domain::id::ProjectId;
 use crate::domain::outbound::OutboundRequest;
 use crate::error::{Error, Result, codes};
 use crate::mcp_client::{self, Endpoint, Failed, Wire};
@@ -69,30 +74,73 @@ pub async fn list(app: &App, url: &Url, headers: &[(String, String)]) -> Result<
         headers: Vec::new(),
         timeout: Some(app.net.at_most(PATIENCE)),
     };
-    let host = url.host_str().unwrap_or("the server").to_owned();
+    let host = url.host_str().unwrap_or("the server");
     match mcp_client::list(&wire, &endpoint).await {
         Ok(tools) => Ok(Listing::Tools(tools)),
-        Err(Failed::Status { status: 401, .. }) => {
+        Err(Failed::Status { status: 401 | 403, .. }) => {
             Ok(Listing::Closed { oauth: dcr::is_offered(&app.net, url).await })
         }
-        Err(failed) => {
-            let (code, why) = match failed {
-                Failed::Wire(NetError::Refused(why)) | Failed::Net(NetError::Refused(why)) => {
-                    (codes::VALIDATION_FAILED, why)
-                }
-                Failed::Wire(error) | Failed::Net(error) => {
-                    (codes::PROVIDER_UNAVAILABLE, error.to_string())
-                }
-                Failed::Status { status, .. } => {
-                    (codes::VALIDATION_FAILED, format!("{host} answered HTTP {status}"))
-                }
-                Failed::Rpc { message, .. } => {
-                    (codes::VALIDATION_FAILED, format!("{host} reported an error: {message}"))
-                }
-                Failed::Protocol(what) => (codes::VALIDATION_FAILED, format!("{host} sent {what}")),
-            };
-            Err(Error::new(code, format!("The tools of the MCP server cannot be listed: {why}"))
-                .fix("Check the URL: it is the one that MCP clients are given, often with /mcp at its end"))
-        }
+        Err(Failed::Wire(error) | Failed::Net(error)) => Err(unlisted(trouble(error))),
+        Err(failed) => Err(unlisted(said(host, &failed))),
     }
+}
+
+/// Asks the server of a toolkit for its tools with the credentials of an account.
+///
+/// # Errors
+/// The account is none of the toolkit's or cannot be used; and as [`list`].
+pub async fn list_as(
+    app: &App,
+    project: &ProjectId,
+    toolkit: &Toolkit,
+    account: &str,
+) -> Result<Value> {
+    let account = access::by_id(app, project, account).await?;
+    if account.toolkit_slug != toolkit.file.slug {
+        let message = format!("The connected account is one of {}", account.toolkit_slug);
+        return Err(Error::new(codes::ACCOUNT_MISMATCH, message)
+            .fix(format!("Pass an account of {}", toolkit.file.slug)));
+    }
+    let access: Access = access::with_config(app, project, account).await?;
+    let exchange = Exchange::begin(app, toolkit, access, None).await?;
+    let conn = exchange.access().fields(toolkit).conn;
+    let mut endpoint = endpoint(toolkit, &conn)
+        .map_err(|problem| Error::invalid("The MCP server cannot be asked", vec![problem]))?;
+    endpoint.timeout = Some(app.net.at_most(PATIENCE));
+    let mut listed = match mcp_client::list(&exchange, &endpoint).await {
+        Ok(listed) => listed,
+        Err(Failed::Wire(Trouble::Refused(error))) => return Err(error),
+        Err(Failed::Wire(Trouble::Net(error)) | Failed::Net(error)) => {
+            return Err(unlisted(trouble(error)));
+        }
+        Err(failed) => {
+            let (code, why) = said(&toolkit.file.name, &failed);
+            return Err(unlisted((code, exchange.secrets().clean(why))));
+        }
+    };
+    // A server may say back what it was sent.
+    exchange.secrets().clean_value(&mut listed);
+    Ok(listed)
+}
+
+fn trouble(error: NetError) -> (crate::error::Code, String) {
+    match error {
+        NetError::Refused(why) => (codes::VALIDATION_FAILED, why),
+        error => (codes::PROVIDER_UNAVAILABLE, error.to_string()),
+    }
+}
+
+fn said<E>(who: &str, failed: &Failed<E>) -> (crate::error::Code, String) {
+    let why = match failed {
+        Failed::Status { status, .. } => format!("{who} answered HTTP {status}"),
+        Failed::Rpc { message, .. } => format!("{who} reported an error: {message}"),
+        Failed::Protocol(what) => format!("{who} sent {what}"),
+        Failed::Wire(_) | Failed::Net(_) => format!("{who} did not answer"),
+    };
+    (codes::VALIDATION_FAILED, why)
+}
+
+fn unlisted((code, why): (crate::error::Code, String)) -> Error {
+    Error::new(code, format!("The tools of the MCP server cannot be listed: {why}"))
+        .fix("Check the URL: it is the one that MCP clients are given, often with /mcp at its end")
 }

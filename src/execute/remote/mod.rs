@@ -15,10 +15,10 @@ use crate::catalog::{Tool, Toolkit};
 use crate::domain::id::ProjectId;
 use crate::domain::outbound::OutboundRequest;
 use crate::error::{Error, Result};
-use crate::mcp_client::{self, Endpoint, Failed, Key, Wire};
+use crate::mcp_client::{self, Changed, Endpoint, Failed, Key, Wire};
 use crate::net::Streamed;
 
-pub use list::{Listing, list};
+pub use list::{Listing, list, list_as};
 
 /// One call.
 pub(super) struct Call<'a> {
@@ -26,6 +26,15 @@ pub(super) struct Call<'a> {
     pub project: &'a ProjectId,
     pub toolkit: &'a Toolkit,
     pub exchange: &'a Exchange<'a>,
+}
+
+/// Where the server of a toolkit is.
+fn endpoint(toolkit: &Toolkit, conn: &Map<String, Value>) -> std::result::Result<Endpoint, String> {
+    Ok(Endpoint {
+        url: toolkit.base_url(conn)?,
+        headers: toolkit.default_headers(conn)?,
+        timeout: None,
+    })
 }
 
 impl Wire for Exchange<'_> {
@@ -65,27 +74,42 @@ impl Call<'_> {
         match answer {
             Ok(answer) => {
                 if answer.list_changed {
-                    let toolkit = self.toolkit.slug();
-                    tracing::info!(toolkit, "the MCP server has other tools now: import it again");
+                    self.tell();
                 }
                 self.outcome(answer.result).await
             }
             Err(Failed::Wire(Trouble::Refused(error))) => Err(error),
-            Err(failed) => Ok(Err(self.failure(tool, failed))),
+            Err(failed) => {
+                let changed = matches!(&failed, Failed::Rpc { list_changed: true, .. });
+                if changed || failed.is_unknown_tool() {
+                    self.tell();
+                }
+                Ok(Err(self.failure(tool, failed)))
+            }
         }
     }
 
     fn endpoint(&self, tool: &Tool, mcp: &McpTool) -> Result<Endpoint> {
         let conn = self.exchange.access().fields(self.toolkit).conn;
-        let wrong = |problem: String| {
+        let mut endpoint = endpoint(self.toolkit, &conn).map_err(|problem| {
             let message = format!("The request of {} cannot be made", tool.def.slug);
             Error::invalid(message, vec![problem])
+        })?;
+        endpoint.timeout = mcp.timeout_s.map(std::time::Duration::from_secs);
+        Ok(endpoint)
+    }
+
+    /// The server has other tools now: it is listed again, as the account that showed it.
+    fn tell(&self) {
+        let account = match &*self.exchange.access() {
+            Access::Account(account, _) => Some(account.id.as_str().to_owned()),
+            Access::Open => None,
+            // What a caller brings along for one call is for that call alone.
+            Access::Custom(..) | Access::Params => return,
         };
-        Ok(Endpoint {
-            url: self.toolkit.base_url(&conn).map_err(wrong)?,
-            headers: self.toolkit.default_headers(&conn).map_err(wrong)?,
-            timeout: mcp.timeout_s.map(std::time::Duration::from_secs),
-        })
+        let toolkit = self.toolkit.slug().to_owned();
+        let changed = Changed { project: self.project.clone(), toolkit };
+        self.app.mcp_news.tell(changed, account);
     }
 
     /// Whose session it is. What a caller brings along for one call leaves nothing behind.
@@ -158,7 +182,9 @@ impl Call<'_> {
             }
         };
         if unknown {
-            failure.error.push_str(". Import the toolkit again: the server has other tools now");
+            failure
+                .error
+                .push_str(". The server has other tools now: list the toolkit's tools again");
         }
         let mut data = Value::Object(failure.data);
         self.exchange.secrets().clean_value(&mut data);

@@ -377,8 +377,8 @@ fn what_nests_or_branches_without_end_is_left_out() {
     );
     ends("braces", format!("type Query {}", "{ a: ".repeat(deep)));
     // Input objects of input objects, and objects of objects, each of many.
-    let fields = |ty: &str| (0..500).map(|i| format!("f{i}: {ty} ")).collect::<String>();
-    let calls: String = (0..300).map(|i| format!("q{i}(a: In, b: [In!]): Out ")).collect();
+    let fields = |ty: &str| (0..200).map(|i| format!("f{i}: {ty} ")).collect::<String>();
+    let calls: String = (0..60).map(|i| format!("q{i}(a: In, b: [In!]): Out ")).collect();
     let text = format!(
         "type Query {{ {calls} }} input In {{ {} }} type Out {{ {} }}",
         fields("In"),
@@ -386,18 +386,18 @@ fn what_nests_or_branches_without_end_is_left_out() {
     );
     ends("branches", text);
     // Nothing of which can be asked for.
-    let none: String = (0..500).map(|i| format!("f{i}(a: Int!): Int ")).collect();
+    let none: String = (0..200).map(|i| format!("f{i}(a: Int!): Int ")).collect();
     let text =
         format!("type Query {{ {calls} }} type Out {{ {} }} type No {{ {none} }}", fields("No"));
     ends("nothing to ask for", text);
     let properties: serde_json::Map<String, Value> =
-        (0..300).map(|i| (format!("p{i}"), json!({"$ref": "S"}))).collect();
+        (0..100).map(|i| (format!("p{i}"), json!({"$ref": "S"}))).collect();
     let mut document = discovery();
     document["schemas"]["S"] = json!({"type": "object", "properties": properties});
     ends("discovery", document.to_string());
     let mut document = listing();
     let properties: serde_json::Map<String, Value> =
-        (0..300).map(|i| (format!("p{i}"), json!({"$ref": "#"}))).collect();
+        (0..100).map(|i| (format!("p{i}"), json!({"$ref": "#"}))).collect();
     document["tools"][0]["inputSchema"] = json!({"type": "object", "properties": properties});
     document["tools"][0]["outputSchema"] = document["tools"][0]["inputSchema"].clone();
     ends("listing", document.to_string());

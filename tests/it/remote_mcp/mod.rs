@@ -1,5 +1,6 @@
 //! Tools of remote MCP servers: listed, imported, executed.
 
+mod custom;
 mod server;
 
 use std::sync::atomic::Ordering;
@@ -112,7 +113,7 @@ async fn what_a_tool_gives_becomes_data_and_files_and_its_failure_an_error() {
     assert_eq!(failed["successful"], false);
     assert_eq!(failed["error"], "test-kit reported an error: no such thing as luck");
     let gone = world.execute("KIT_GONE", json!({"arguments": {"a": 1, "b": 1}})).await;
-    assert!(gone["error"].as_str().unwrap().contains("Unknown tool: gone. Import"), "{gone}");
+    assert!(gone["error"].as_str().unwrap().contains("Unknown tool: gone. The server"), "{gone}");
     let wrong = json!({"arguments": {"a": "x"}});
     world.app.client().post("/api/v3/tools/execute/KIT_ADD_NUMBERS", wrong).await.expect(400);
 }

@@ -1,6 +1,6 @@
 //! A remote MCP server: the one that `rmcp` brings, and what happened at it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub struct Seen {
     pub dropped: AtomicUsize,
     /// Calls that came to the tools.
     pub calls: AtomicUsize,
+    /// Whether `fresh` has taken the place of `fail`.
+    swapped: AtomicBool,
 }
 
 #[derive(Clone)]
@@ -67,6 +69,11 @@ impl Server {
     /// Forgets every session, as a server does that was started anew.
     pub async fn forget(&self) {
         self.sessions.sessions.write().await.clear();
+    }
+
+    /// Has another tool in the place of one.
+    pub fn swap(&self) {
+        self.seen.swapped.store(true, Ordering::SeqCst);
     }
 
     /// How many sessions were begun.
@@ -115,6 +122,12 @@ fn schema(properties: Value, required: Value) -> Arc<Map<String, Value>> {
     Arc::new(schema.as_object().unwrap().clone())
 }
 
+impl Tools {
+    fn last(&self) -> &'static str {
+        if self.0.swapped.load(Ordering::SeqCst) { "fresh" } else { "fail" }
+    }
+}
+
 impl ServerHandler for Tools {
     fn get_info(&self) -> ServerConfig {
         let tools = ServerCapabilities::builder().enable_tools().build();
@@ -141,7 +154,7 @@ impl ServerHandler for Tools {
         let mut list = ListToolsResult::with_all_items(vec![
             add,
             Tool::new("picture", "Gives a picture", none()),
-            Tool::new("fail", "Fails", none()),
+            Tool::new(self.last(), "Fails", none()),
         ]);
         list.next_cursor = Some("2".into());
         Ok(list)
@@ -164,7 +177,9 @@ impl ServerHandler for Tools {
                 ContentBlock::text("Here it is"),
                 ContentBlock::image("aGVsbG8=", "image/png"),
             ]),
-            "fail" => CallToolResult::error(vec![ContentBlock::text("no such thing as luck")]),
+            name if name == self.last() => {
+                CallToolResult::error(vec![ContentBlock::text("no such thing as luck")])
+            }
             "slow" => {
                 let mut dropped = Dropped(self.0.clone(), false);
                 tokio::select! {

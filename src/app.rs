@@ -15,6 +15,7 @@ use crate::domain::id::ProjectId;
 use crate::error::Result;
 use crate::limits::{RateLimiter, TriesByAddress};
 use crate::logbook::Logbook;
+use crate::mcp_client::Sessions;
 use crate::net::Client;
 use crate::outbox::Outbox;
 use crate::search::{Embeddings, Search};
@@ -41,6 +42,8 @@ pub struct App {
     pub shelf: Arc<Shelf>,
     /// Outbound HTTP.
     pub net: Client,
+    /// Sessions with remote MCP servers.
+    pub mcp_sessions: Sessions,
     /// Files that tools gave.
     pub files: Files,
     /// Events on their way in.
@@ -100,6 +103,7 @@ impl App {
             shelf,
             catalogs,
             net,
+            mcp_sessions: Sessions::default(),
             files,
             logbook,
             limits,

@@ -21,6 +21,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("search", 2),
     ("sync", 2),
     ("shelf", 2),
+    ("mcp_client", 2),
     ("app", 3),
     ("caller", 4),
     ("credentials", 4),

@@ -3,8 +3,8 @@
 //! Layers; a module imports only from layers below its own, or as
 //! `docs/ARCHITECTURE.md` says (`tests/it/architecture.rs` checks):
 //! 0 `domain error config telemetry`, 1 `db vault net catalog`,
-//! 2 `cache storage logbook outbox limits search mcp_client shelf`, 3 `app`,
-//! 4 `caller credentials execute connect session trigger webhook realtime mcp_server mcp_oauth`,
+//! 2 `cache storage logbook outbox limits search mcp_client sync shelf`, 3 `app`,
+//! 4 `caller credentials execute install connect session trigger webhook realtime mcp_server mcp_oauth`,
 //! 5 `api web mcp socket worker`, 6 `boot cli`.
 
 pub mod api;

@@ -155,6 +155,10 @@ pub fn run() -> ExitCode {
         Command::Catalog(CatalogCommand::Check { dir: None }) => {
             with_settings(|c| check_catalog(c.toolkits_dir.as_deref(), &c.providers))
         }
+        Command::Toolkits(command) => with_settings(|config| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(command.run(&config))
+        }),
         Command::Catalog(CatalogCommand::Convert {
             file,
             out,
@@ -168,10 +172,6 @@ pub fn run() -> ExitCode {
             let options = Options { slug, name, base_url, source_url: None, version, allow };
             finish(convert(&file, &out, &options, json))
         }
-        Command::Toolkits(command) => with_settings(|config| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(command.run(&config))
-        }),
         Command::Search(SearchCommand::FetchModel { dir, from }) => {
             with_settings(|c| fetch_model(c, dir, &from))
         }

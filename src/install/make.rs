@@ -37,7 +37,7 @@ pub(super) enum Source {
     /// A description, or a definition.
     Text(Vec<u8>),
     /// It is made already.
-    Made(Definition, Report),
+    Made(Box<(Definition, Report)>),
 }
 
 /// Reads a description.
@@ -48,7 +48,7 @@ pub(super) fn make(
     progress: Progress<'_>,
 ) -> Result<Made> {
     let (mut definition, mut report) = match source {
-        Source::Made(definition, report) => (definition, report),
+        Source::Made(made) => *made,
         Source::Text(document) => match own(&document) {
             Some(definition) => (definition, Report::default()),
             None => import::import(&document, options, progress)

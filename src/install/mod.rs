@@ -46,7 +46,7 @@ const MOST_VERSIONS: i64 = 100;
 #[derive(Debug, Clone, Default)]
 pub struct Wish {
     /// What was made of a description already.
-    pub made: Option<(Definition, Report)>,
+    pub made: Option<Box<(Definition, Report)>>,
     /// The description's text; none: it is fetched from `url`.
     pub document: Option<Vec<u8>>,
     /// Where the description is, or came from.
@@ -131,7 +131,7 @@ pub async fn install(
     let steps = steps.clone();
     let is_at = |stage| steps.send_replace(Step { stage, done: 0, of: 0 });
     let source = match (wish.made, wish.document, &wish.url) {
-        (Some((definition, report)), ..) => make::Source::Made(definition, report),
+        (Some(made), ..) => make::Source::Made(made),
         (None, Some(document), _) => make::Source::Text(document),
         (None, None, Some(url)) => make::Source::Text(fetch::fetch(app, url).await?),
         (None, None, None) => {

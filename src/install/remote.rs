@@ -177,8 +177,11 @@ async fn stored_again(
     report: Report,
     url: &Url,
 ) -> Result<Installed> {
-    let wish =
-        Wish { made: Some((definition, report)), url: Some(url.to_string()), ..Wish::default() };
+    let wish = Wish {
+        made: Some(Box::new((definition, report))),
+        url: Some(url.to_string()),
+        ..Wish::default()
+    };
     install(app, Some(project), wish, &watch::Sender::new(Step::default())).await
 }
 

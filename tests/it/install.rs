@@ -113,7 +113,7 @@ async fn what_the_operator_installs_is_everybodys_and_adds_to_a_built_in_toolkit
     document["toolkit"]["slug"] = "github".into();
     document["toolkit"]["base_url"] = "https://uploads.github.com".into();
     document["tools"][0]["slug"] = "GITHUB_GET_A_ZORBLAX".into();
-    document["tools"][0]["aliases"] = json!(["GITHUB_ZORBLAX", "GITHUB_GET_A_REPOSITORY"]);
+    document["tools"][0]["aliases"] = json!(["GITHUB_ZORBLAX", "GITHUB_CREATE_AN_ISSUE"]);
     document["tools"][1]["slug"] = "GITHUB_GET_A_REPOSITORY".into();
     document["tools"][1]["aliases"] = json!(["GITHUB_ONE_REPOSITORY"]);
     let client = app.client();
@@ -126,13 +126,15 @@ async fn what_the_operator_installs_is_everybodys_and_adds_to_a_built_in_toolkit
     // The new tool is there under both of its names, and the old one as it was, with one name more.
     for name in ["GITHUB_GET_A_ZORBLAX", "GITHUB_ZORBLAX"] {
         let tool = client.get(&format!("/api/v3/tools/{name}")).await.expect(200);
-        assert_eq!(tool["slug"], "GITHUB_GET_A_ZORBLAX");
+        assert_eq!(tool["description"], "Gets a zorblax.");
         assert_eq!(tool["version"], done["version"]);
     }
     for name in ["GITHUB_GET_A_REPOSITORY", "GITHUB_ONE_REPOSITORY"] {
         let tool = client.get(&format!("/api/v3/tools/{name}")).await.expect(200);
         assert_eq!(tool["description"], before["description"]);
     }
+    let tool = client.get("/api/v3/tools/GITHUB_CREATE_AN_ISSUE").await.expect(200);
+    assert_eq!(tool["slug"], "GITHUB_CREATE_AN_ISSUE");
     // Trigger types stay, and so does the version before; it does not know the new tool.
     client.get("/api/v3/triggers_types/GITHUB_COMMIT_EVENT").await.expect(200);
     let at = |tool: &str| format!("/api/v3/tools/{tool}?version={old}");
@@ -204,7 +206,7 @@ async fn whoever_listens_hears_how_far_an_import_is() {
 
 #[tokio::test]
 async fn a_description_may_be_larger_than_other_bodies() {
-    let app = TestApp::with(&[("max_body_bytes", "20000")]).await;
+    let app = TestApp::with(&[("PATCHBAY_MAX_BODY_BYTES", "20000")]).await;
     let client = app.client();
     let words = "Long. ".repeat(100);
     let texts: Vec<&str> = std::iter::repeat_n(words.as_str(), 60).collect();

@@ -206,7 +206,7 @@ fn a_toolkit_of_the_operator_replaces_a_built_in_one() {
     let toolkit = TOOLKIT.replace("slug: sample", "slug: github");
     let tools = TOOLS.replace("SAMPLE_", "GITHUB_");
     let dir = folder(&[("github/toolkit.yaml", &toolkit), ("github/tools/a.yaml", &tools)]);
-    let catalog = load(dir.path(), "").unwrap();
+    let catalog = Catalog::load(Some(dir.path()), &Providers::default()).unwrap();
     assert_eq!(catalog.toolkit("github").unwrap().tools.len(), 1);
     assert!(catalog.tool("GITHUB_CREATE_AN_ISSUE").is_none());
     assert!(catalog.toolkit("slack").is_some());

@@ -80,18 +80,19 @@ pub struct Limits {
 }
 
 /// Routes that wait for a provider, or for a file over a slow line.
-const OUTBOUND: [&str; 7] = [
+const OUTBOUND: [&str; 8] = [
     "/tools/execute",
     "/auth/callback",
     "/connected_accounts",
     "/link",
     "/tool_router/session",
     "/trigger_instances",
-    FILES,
+    FILES[0],
+    FILES[1],
 ];
 
 /// Routes whose body is a file.
-const FILES: &str = "/files/session/";
+const FILES: [&str; 2] = ["/files/session/", "/files/upload/{project_id}/"];
 
 /// Routes of the MCP endpoints, which have bounds of their own: a stream has no end, and a client
 /// may wait for a call as long as it likes.
@@ -109,7 +110,7 @@ pub async fn limits(State(limits): State<Limits>, request: Request, next: Next) 
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    let file = route.contains(FILES);
+    let file = FILES.iter().any(|part| route.contains(part));
     let most = if file { limits.max_file_bytes } else { limits.max_body_bytes };
     if announced.is_some_and(|length| length > most as u64) {
         drain(request.into_body()).await;

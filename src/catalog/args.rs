@@ -6,6 +6,7 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::{Map, Number, Value};
 
 use super::Tool;
+use super::check_params::fits;
 use super::model::{Param, Schema, SchemaType};
 use super::schema::{self, Reader};
 
@@ -84,6 +85,10 @@ fn nested(tool: &Tool, name: &str, value: &Value) -> Vec<(usize, Value)> {
 
 /// The value in the type that is asked for, where it plainly means that.
 fn coerced(schema: &Schema, value: Value) -> Value {
+    // What is of another type that is accepted is meant so.
+    if !fits(schema.kind, &value) && schema.also.iter().any(|kind| fits(*kind, &value)) {
+        return value;
+    }
     let value = match (schema.kind, value) {
         (SchemaType::Integer, Value::String(text)) => match text.trim().parse::<i64>() {
             Ok(number) => number.into(),
@@ -109,7 +114,7 @@ fn coerced(schema: &Schema, value: Value) -> Value {
         (SchemaType::Array, scalar @ (Value::Number(_) | Value::Bool(_))) => {
             Value::Array(vec![scalar])
         }
-        (SchemaType::Object, Value::String(text)) => {
+        (SchemaType::Object | SchemaType::File, Value::String(text)) => {
             match serde_json::from_str::<Map<String, Value>>(&text) {
                 Ok(fields) => Value::Object(fields),
                 Err(_) => Value::String(text),

@@ -2,21 +2,19 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use serde_json::Value;
-
+use super::check_params::{self, pattern_error, schemas};
 use super::fields::{config_fields, connect_fields};
-use super::model::{
-    AuthScheme, Location, Map2, Param, ParamList, Schema, SchemaType, Tool as Def, ToolkitFile,
-};
+use super::model::{AuthScheme, Location, ParamList, Tool as Def, ToolkitFile};
 use super::path::PathTemplate;
 use super::plan;
-use super::schema::{anchored, type_name};
 use super::source::SourceFile;
 use super::template::is_global;
 use super::{Tool, Toolkit, check_dcr, check_oauth2};
 use crate::domain::scheme::AuthSchemeKind;
 
-const MAX_SLUG: usize = 64;
+pub(super) const MAX_SLUG: usize = 64;
+/// Names of other catalogues, which no model calls, may be longer.
+const MAX_ALIAS: usize = 200;
 /// Fields of a credential that the schemes imply.
 const IMPLIED: [&str; 7] = [
     "access_token",
@@ -38,6 +36,7 @@ pub(super) fn trigger(
     if def.name.trim().is_empty() || def.description.trim().is_empty() {
         say("name and description must not be empty".into());
     }
+    check_params::no_files(&def.config, say);
     schemas(&def.payload, "payload", &mut |problem| say(problem));
     if def.payload.0.is_empty() {
         say("payload: at least one field is needed".into());
@@ -45,10 +44,11 @@ pub(super) fn trigger(
 }
 
 fn slugs(toolkit: &ToolkitFile, slug: &str, aliases: &[String], say: &mut dyn FnMut(String)) {
-    for slug in std::iter::once(slug).chain(aliases.iter().map(String::as_str)) {
+    let names = aliases.iter().map(|alias| (alias.as_str(), MAX_ALIAS));
+    for (slug, most) in std::iter::once((slug, MAX_SLUG)).chain(names) {
         let upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-        if slug.is_empty() || slug.len() > MAX_SLUG || !slug.chars().all(upper) {
-            say(format!("`{slug}` must be made of A-Z, 0-9 and _, at most {MAX_SLUG} characters"));
+        if slug.is_empty() || slug.len() > most || !slug.chars().all(upper) {
+            say(format!("`{slug}` must be made of A-Z, 0-9 and _, at most {most} characters"));
         }
     }
     let prefix = format!("{}_", toolkit.slug.to_uppercase());
@@ -236,14 +236,12 @@ pub(super) fn tool(
         say("`result` goes with `steps`".into());
     }
     scopes(toolkit, def, &mut say);
-    params(def, &mut say);
+    check_params::params(def, &mut say);
+    check_params::request(def, &mut say);
     schemas(&def.response.schema, "response", &mut say);
     if let Some(request) = &def.request {
         for name in PathTemplate::placeholders(&request.path) {
-            let found = def.params.0.iter().find(|(known, param)| {
-                *known == name || param.wire.as_deref() == Some(name.as_str())
-            });
-            match found {
+            match plan::bound(def, &name) {
                 None => say(format!("path: `{{{name}}}` is not an argument")),
                 Some((_, param)) if !param.required && param.schema.default.is_none() => {
                     say(format!("`{name}` is in the path: it must be required or have a default"));
@@ -288,100 +286,6 @@ fn scopes(toolkit: &ToolkitFile, def: &Def, say: &mut impl FnMut(String)) {
             say(format!("scope `{scope}` is not among the toolkit's"));
         }
     }
-}
-
-fn params(def: &Def, say: &mut impl FnMut(String)) {
-    let mut seen: HashSet<&str> = def.params.0.iter().map(|(name, _)| name.as_str()).collect();
-    for (name, param) in &def.params.0 {
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '.';
-        if name.is_empty() || name.len() > MAX_SLUG || !name.chars().all(plain) {
-            say(format!("`{name}` must be made of letters, digits, _, - and ."));
-        }
-        for alias in &param.aliases {
-            if !seen.insert(alias) {
-                say(format!("alias `{alias}` of `{name}` is another argument's name"));
-            }
-        }
-        placement(name, param, say);
-        schema(&param.schema, name, say);
-    }
-}
-
-fn placement(name: &str, param: &Param, say: &mut impl FnMut(String)) {
-    if param.hidden && param.schema.default.is_none() {
-        say(format!("`{name}` is hidden and so needs a default"));
-    }
-    if param.hidden && param.required {
-        say(format!("`{name}` is hidden and so cannot be required"));
-    }
-    if param.at.as_ref().is_some_and(|at| !at.starts_with('/')) {
-        say(format!("`{name}`: `at` is a JSON pointer and starts with a slash"));
-    }
-    if param.schema.description.as_deref().is_none_or(|text| text.trim().is_empty()) {
-        say(format!("`{name}` needs a description"));
-    }
-}
-
-fn schemas(map: &Map2<Schema>, place: &str, say: &mut impl FnMut(String)) {
-    for (name, inner) in &map.0 {
-        schema(inner, &format!("{place}.{name}"), say);
-    }
-}
-
-fn schema(schema: &Schema, name: &str, say: &mut impl FnMut(String)) {
-    match (&schema.items, schema.kind) {
-        (None, SchemaType::Array) => say(format!("`{name}` is an array and needs `items`")),
-        (Some(items), SchemaType::Array) => self::schema(items, &format!("{name}[]"), say),
-        (Some(_), _) => say(format!("`{name}` has `items` but is no array")),
-        (None, _) => {}
-    }
-    let object = schema.kind == SchemaType::Object;
-    if object && schema.properties.0.is_empty() && schema.additional_properties != Some(true) {
-        say(format!("`{name}` is an object and needs properties or additional_properties: true"));
-    }
-    if !object && (!schema.properties.0.is_empty() || schema.additional_properties.is_some()) {
-        say(format!("`{name}` has properties but is no object"));
-    }
-    for required in &schema.required_properties {
-        if !schema.properties.0.iter().any(|(known, _)| known == required) {
-            say(format!("`{name}`: required property `{required}` is not declared"));
-        }
-    }
-    for (key, values) in [("enum", &schema.choices), ("examples", &schema.examples)] {
-        for value in values.iter().filter(|value| !fits(schema.kind, value)) {
-            say(format!("`{name}`: {key}: {value} is no {}", type_name(schema.kind)));
-        }
-    }
-    if let Some(default) = &schema.default {
-        let listed = schema.choices.is_empty() || schema.choices.contains(default);
-        if !fits(schema.kind, default) || !listed {
-            say(format!("`{name}`: the default {default} does not fit the schema"));
-        }
-    }
-    if let Some(pattern) = &schema.pattern
-        && let Err(e) = pattern_error(pattern)
-    {
-        say(format!("`{name}`: {e}"));
-    }
-    schemas(&schema.properties, name, say);
-}
-
-fn fits(kind: SchemaType, value: &Value) -> bool {
-    match kind {
-        SchemaType::String => value.is_string(),
-        SchemaType::Integer => value.is_i64() || value.is_u64(),
-        SchemaType::Number => value.is_number(),
-        SchemaType::Boolean => value.is_boolean(),
-        SchemaType::Array => value.is_array(),
-        SchemaType::Object => value.is_object(),
-    }
-}
-
-fn pattern_error(pattern: &str) -> Result<(), String> {
-    let schema = serde_json::json!({"type": "string", "pattern": anchored(pattern)});
-    jsonschema::validator_for(&schema)
-        .map(drop)
-        .map_err(|_| format!("`{pattern}` is not a regular expression"))
 }
 
 /// Checks what the templates of a compiled tool ask for.
@@ -430,8 +334,12 @@ fn unused(tool: &Tool, place: &str, problems: &mut Vec<String>) {
     if names.contains("args") {
         return;
     }
-    let used: HashSet<&str> =
-        names.iter().filter_map(|name| name.strip_prefix("args.")?.split('.').next()).collect();
+    // The name of an argument may have dots in it.
+    let used: HashSet<&str> = names
+        .iter()
+        .filter_map(|name| name.strip_prefix("args."))
+        .flat_map(|name| [name, name.split('.').next().unwrap_or_default()])
+        .collect();
     for (name, param) in &def.params.0 {
         let to = def.request.as_ref().map(|request| plan::place(request, name, param));
         let own_body = def
@@ -464,8 +372,11 @@ pub(super) fn resolves_in(
     let mut parts = name.split('.');
     let root = parts.next().unwrap_or_default();
     let field = parts.next();
+    // An argument's own name may have dots in it; only a placeholder of a path can ask for it so.
+    let whole = name.strip_prefix("args.").unwrap_or_default();
+    let argument = |field: &str| params.0.iter().any(|(known, _)| known == field || known == whole);
     match root {
-        "args" => field.is_none_or(|field| params.0.iter().any(|(known, _)| known == field)),
+        "args" => field.is_none_or(argument),
         "conn" => field.is_none_or(|field| conn.contains(field)),
         "item" => item,
         other => steps.contains(&other) || is_global(other),

@@ -6,13 +6,13 @@ use std::fmt;
 use axum::body::Bytes;
 use base64::Engine as _;
 use serde_json::{Map, Value};
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::hosts::same_origin;
 use super::model::{AuthScheme, Basic, Inject};
-use super::path::PathTemplate;
+use super::path::{PathTemplate, Slot};
 use super::template::{Names, Text};
-use crate::domain::outbound::{OutboundBody, OutboundRequest};
+use crate::domain::outbound::{OutboundBody, OutboundRequest, Part};
 use crate::domain::scheme::AuthSchemeKind;
 
 /// How errors call the second half of basic credentials.
@@ -124,7 +124,7 @@ impl Injection {
             path: places
                 .path
                 .as_deref()
-                .map(|path| PathTemplate::compile(path, str::to_owned))
+                .map(|path| PathTemplate::compile(path, Slot::expression))
                 .transpose()
                 .map_err(|e| format!("inject {e}"))?,
             basic,
@@ -257,23 +257,40 @@ impl Injected {
         if let Some(path) = &self.path {
             put_in_path(&mut request.url, path, root);
         }
-        for (name, value) in self.headers {
+        for (name, mut value) in self.headers {
+            if name.eq_ignore_ascii_case("cookie") {
+                value = with_cookies(&request.headers, value);
+            }
             request.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
             request.headers.push((name, value));
         }
         if !self.query.is_empty() {
-            let kept: Vec<(String, String)> = request
-                .url
-                .query_pairs()
-                .filter(|(name, _)| !self.query.iter().any(|(ours, _)| ours == name))
-                .map(|(name, value)| (name.into_owned(), value.into_owned()))
-                .collect();
-            request.url.query_pairs_mut().clear().extend_pairs(kept).extend_pairs(self.query);
+            // What stays, stays as it was written.
+            let ours = |raw: &&str| {
+                form_urlencoded::parse(raw.as_bytes())
+                    .any(|(name, _)| self.query.iter().any(|(ours, _)| *ours == name))
+            };
+            let query = request.url.query().unwrap_or_default();
+            let kept: Vec<&str> =
+                query.split('&').filter(|raw| !raw.is_empty() && !ours(raw)).collect();
+            let kept = kept.join("&");
+            request.url.set_query((!kept.is_empty()).then_some(kept.as_str()));
+            request.url.query_pairs_mut().extend_pairs(self.query);
         }
         if !self.body.is_empty() {
             put_in_body(&mut request.body, self.body);
         }
     }
+}
+
+/// The cookies of a credential behind those of the request that have other names.
+fn with_cookies(headers: &[(String, String)], ours: String) -> String {
+    let name = |cookie: &str| cookie.split('=').next().unwrap_or_default().trim().to_owned();
+    let taken: Vec<String> = ours.split(';').map(name).collect();
+    let held = headers.iter().find(|(known, _)| known.eq_ignore_ascii_case("cookie"));
+    let held = held.iter().flat_map(|(_, value)| value.split(';')).map(str::trim);
+    let kept = held.filter(|cookie| !cookie.is_empty() && !taken.contains(&name(cookie)));
+    kept.chain([ours.as_str()]).collect::<Vec<_>>().join("; ")
 }
 
 fn put_in_path(url: &mut Url, path: &str, root: Option<&Url>) {
@@ -294,9 +311,13 @@ fn put_in_body(body: &mut OutboundBody, keys: Vec<(String, String)>) {
         OutboundBody::Json(Value::Object(fields)) => {
             fields.extend(keys.into_iter().map(|(name, value)| (name, Value::String(value))));
         }
-        OutboundBody::Form(pairs) | OutboundBody::Multipart(pairs) => {
+        OutboundBody::Form(pairs) => {
             pairs.retain(|(name, _)| !keys.iter().any(|(ours, _)| ours == name));
             pairs.extend(keys);
+        }
+        OutboundBody::Multipart(parts) => {
+            parts.retain(|part| !keys.iter().any(|(ours, _)| *ours == part.name));
+            parts.extend(keys.into_iter().map(|(name, value)| Part::text(name, value)));
         }
         OutboundBody::Empty => {
             let fields = keys.into_iter().map(|(name, value)| (name, Value::String(value)));

@@ -345,7 +345,7 @@ fn tool(
     let rule = plan::merged(&def.response, &toolkit.response);
     Ok(Tool {
         input_schema: schema::input(&def, Reader::Model),
-        output_schema: schema::output(&def, &rule.schema.0),
+        output_schema: schema::output(&def, &rule),
         tags: tags(&def),
         rule,
         steps,

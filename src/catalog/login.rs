@@ -10,11 +10,11 @@ use base64::Engine as _;
 use serde_json::{Map, Value, json};
 
 use super::Toolkit;
+use super::body::encoded;
 use super::hosts::{self, Base};
 use super::model::{self, AuthScheme, BodyKind, SigningAlg};
-use super::path::PathTemplate;
+use super::path::{PathTemplate, Slot};
 use super::plan::method;
-use super::render::encoded;
 use super::template::{Names, Text, Tree, is_global};
 use crate::config::providers::Provider;
 use crate::domain::outbound::{OutboundBody, OutboundRequest};
@@ -392,7 +392,7 @@ impl Step {
             id: def.id.clone(),
             method: method(request.method),
             base,
-            path: path.map(|p| PathTemplate::compile(p, str::to_owned)).transpose()?,
+            path: path.map(|p| PathTemplate::compile(p, Slot::expression)).transpose()?,
             headers: texts(&request.headers)?,
             query: texts(&request.query)?,
             basic: match &request.basic {

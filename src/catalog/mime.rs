@@ -56,7 +56,8 @@ pub(super) fn message(fields: &Value) -> Result<String, String> {
 
 fn attachment(fields: &Value) -> Result<String, String> {
     let name = fields["filename"].as_str().or(fields["name"].as_str()).unwrap_or("attachment");
-    let kind = fields["mime_type"].as_str().unwrap_or("application/octet-stream");
+    let kind = fields["mime_type"].as_str().or(fields["mimetype"].as_str());
+    let kind = kind.filter(|kind| !kind.is_empty()).unwrap_or("application/octet-stream");
     let token = |c: char| c.is_ascii_alphanumeric() || "!#$&^_.+-/".contains(c);
     if !kind.contains('/') || !kind.chars().all(token) {
         return Err(format!("`{kind}` is not a media type"));

@@ -9,7 +9,9 @@
 //! | `schema` | JSON Schemas that models are shown, and the one that arguments are checked by |
 //! | `args` | aliases, coercion, defaults, validation |
 //! | `template`, `filters`, `mime` | expressions |
-//! | `path`, `plan`, `render` | requests |
+//! | `path`, `plan`, `render`, `body` | requests |
+//! | `style` | how lists and objects are written in them |
+//! | `file` | files among the arguments |
 //! | `hosts` | where requests may go, operator overrides |
 //! | `endpoint` | OAuth endpoints and parameters made of fields |
 //! | `fields` | the fields of a scheme's forms |
@@ -20,12 +22,15 @@
 //! | `version` | which versions resolve |
 
 mod args;
+mod body;
 mod check;
 mod check_dcr;
 mod check_oauth2;
+mod check_params;
 mod check_relations;
 pub mod endpoint;
 pub mod fields;
+mod file;
 mod filters;
 mod hosts;
 mod inject;
@@ -39,6 +44,7 @@ mod probe;
 mod render;
 mod schema;
 mod source;
+mod style;
 mod template;
 pub mod trigger;
 mod version;
@@ -56,6 +62,7 @@ use crate::domain::outbound::OutboundRequest;
 use crate::domain::scheme::AuthSchemeKind;
 use model::ResponseRule;
 
+pub use file::{Files, LoadedFile};
 pub use inject::{Injected, Injection};
 pub use login::{LoggedIn, Login, LoginScope, StepRule, Unsigned};
 pub use plan::Step;
@@ -313,7 +320,34 @@ impl Tool {
         step: usize,
         scope: &Scope<'_>,
     ) -> Result<OutboundRequest, String> {
-        render::request(self, toolkit, step, scope)
+        self.render_with(toolkit, step, scope, &Files::new())
+    }
+
+    /// As [`Tool::render`], with the content of the files that the arguments name.
+    ///
+    /// # Errors
+    /// As [`Tool::render`].
+    pub fn render_with(
+        &self,
+        toolkit: &Toolkit,
+        step: usize,
+        scope: &Scope<'_>,
+        files: &Files,
+    ) -> Result<OutboundRequest, String> {
+        render::request(self, toolkit, step, scope, files)
+    }
+
+    /// Keys of the uploaded files that checked arguments name, each once.
+    pub fn file_keys(&self, args: &Map<String, Value>) -> Vec<String> {
+        file::keys(self, args)
+    }
+
+    /// Puts the content of files into checked arguments where they carry it as text.
+    ///
+    /// # Errors
+    /// When one of the files is not there.
+    pub fn put_files(&self, args: &mut Map<String, Value>, files: &Files) -> Result<(), String> {
+        file::put(self, args, files)
     }
 
     /// The tool's result made of the answers of its steps (in `scope.steps`, null for a step

@@ -2,13 +2,12 @@
 
 use std::collections::HashSet;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde_json::Value;
 
+use super::model::Style;
+use super::style::{self, UNRESERVED};
 use super::template::{Expr, Names};
-
-/// Everything but RFC 3986's unreserved characters is encoded.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A compiled path.
 #[derive(Debug)]
@@ -19,13 +18,36 @@ pub(super) struct PathTemplate {
 #[derive(Debug)]
 enum Part {
     Literal(String),
-    Value { name: String, expr: Expr, slashes: bool },
+    Value { name: String, expr: Expr, form: Form },
+}
+
+/// How a value stands in the path.
+#[derive(Debug)]
+enum Form {
+    /// One segment, or a part of one; lists and objects only with a style.
+    Segment(Option<Style>),
+    /// Slashes of the value are the path's.
+    Slashes,
+}
+
+/// What a placeholder stands for.
+pub(super) enum Slot {
+    /// An argument, whatever it is called, and how its lists are written.
+    Arg(String, Style),
+    /// An expression.
+    Expr(String),
+}
+
+impl Slot {
+    /// The placeholder's name is the expression.
+    pub fn expression(name: &str) -> Self {
+        Self::Expr(name.to_owned())
+    }
 }
 
 impl PathTemplate {
-    /// Compiles `/repos/{owner}/contents/{path*}`; `resolve` gives the expression of a
-    /// placeholder.
-    pub fn compile(source: &str, resolve: impl Fn(&str) -> String) -> Result<Self, String> {
+    /// Compiles `/repos/{owner}/contents/{path*}`; `resolve` says what a placeholder stands for.
+    pub fn compile(source: &str, resolve: impl Fn(&str) -> Slot) -> Result<Self, String> {
         if !source.starts_with('/') {
             return Err(format!("path `{source}` must start with a slash"));
         }
@@ -41,12 +63,18 @@ impl PathTemplate {
                 Some(name) => (name.trim(), true),
                 None => (inner, false),
             };
-            let plain = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
-            if name.is_empty() || !name.chars().all(plain) {
-                return Err(format!("path `{source}`: `{{{inner}}}` is not a name"));
-            }
-            let expr = Expr::compile(&resolve(name))?;
-            parts.push(Part::Value { name: name.to_owned(), expr, slashes });
+            let (expr, style) = match resolve(name) {
+                Slot::Arg(param, style) => (Expr::Arg(param), Some(style)),
+                Slot::Expr(text) => {
+                    let plain = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+                    if name.is_empty() || !name.chars().all(plain) {
+                        return Err(format!("path `{source}`: `{{{inner}}}` is not a name"));
+                    }
+                    (Expr::compile(&text)?, None)
+                }
+            };
+            let form = if slashes { Form::Slashes } else { Form::Segment(style) };
+            parts.push(Part::Value { name: name.to_owned(), expr, form });
             rest = &tail[close + 1..];
         }
         push_literal(&mut parts, rest, source)?;
@@ -59,7 +87,10 @@ impl PathTemplate {
             .split('{')
             .skip(1)
             .filter_map(|tail| tail.split_once('}'))
-            .map(|(inner, _)| inner.trim().trim_end_matches('*').trim().to_owned())
+            .map(|(inner, _)| {
+                let inner = inner.trim();
+                inner.strip_suffix('*').unwrap_or(inner).trim().to_owned()
+            })
             .collect()
     }
 
@@ -80,14 +111,15 @@ impl PathTemplate {
         for part in &self.parts {
             match part {
                 Part::Literal(text) => out.push_str(text),
-                Part::Value { name, expr, slashes } => {
-                    let text = text(name, expr.value(names)?)?;
-                    if *slashes {
-                        push_segments(&mut out, name, &text)?;
-                    } else {
-                        push_segment(&mut out, name, &text)?;
+                Part::Value { name, expr, form } => match (form, expr.value(names)?) {
+                    (Form::Segment(Some(style)), value) => {
+                        push_styled(&mut out, name, &value, *style)?;
                     }
-                }
+                    (Form::Segment(None), value) => {
+                        push_segment(&mut out, name, &text(name, value)?)?
+                    }
+                    (Form::Slashes, value) => push_segments(&mut out, name, &text(name, value)?)?,
+                },
             }
         }
         // A placeholder next to literal text must not make up a dot segment together with it.
@@ -132,7 +164,27 @@ fn push_segment(out: &mut String, name: &str, text: &str) -> Result<(), String> 
     if text == "." || text == ".." {
         return Err(format!("`{}` must not be `{text}`", label(name)));
     }
-    out.extend(utf8_percent_encode(text, SEGMENT));
+    out.extend(utf8_percent_encode(text, UNRESERVED));
+    Ok(())
+}
+
+fn push_styled(out: &mut String, name: &str, value: &Value, style: Style) -> Result<(), String> {
+    // Only a definition that spells a style other than the usual out lets an empty value through:
+    // `;name` says that it is there.
+    match value {
+        Value::Array(_) | Value::Object(_) => {}
+        scalar => {
+            let text = text(name, scalar.clone())?;
+            if matches!(style, Style::Csv | Style::Flat | Style::Exploded | Style::Json) {
+                return push_segment(out, name, &text);
+            }
+        }
+    }
+    let written = style::joined(name, value, style, style::Text::Percent);
+    if written.is_empty() {
+        return Err(format!("`{}` must not be empty", label(name)));
+    }
+    out.push_str(&written);
     Ok(())
 }
 
@@ -170,7 +222,15 @@ mod tests {
     use super::*;
 
     fn render(path: &str, value: Value) -> Result<String, String> {
-        let template = PathTemplate::compile(path, |name| format!("args.{name}")).unwrap();
+        render_as(path, value, |name| Slot::Expr(format!("args.{name}")))
+    }
+
+    fn styled(path: &str, value: Value, style: Style) -> Result<String, String> {
+        render_as(path, value, |_| Slot::Arg("v".to_owned(), style))
+    }
+
+    fn render_as(path: &str, value: Value, slot: impl Fn(&str) -> Slot) -> Result<String, String> {
+        let template = PathTemplate::compile(path, slot).unwrap();
         let params: Map2<Param> = serde_json::from_value(json!({"v": {"type": "string"}})).unwrap();
         let args = Map::from_iter([("v".to_owned(), value)]);
         let scope = Scope { args: &args, conn: Map::new(), steps: Map::new(), item: None };
@@ -230,7 +290,37 @@ mod tests {
     #[test]
     fn a_path_of_a_definition_is_checked() {
         for path in ["a", "/a?b", "/a#b", "/a/{b", "/a/{}", "/a/{b c}", "/a/{b|tojson}", "/a b"] {
-            assert!(PathTemplate::compile(path, str::to_owned).is_err(), "{path}");
+            assert!(PathTemplate::compile(path, Slot::expression).is_err(), "{path}");
         }
+    }
+
+    #[test]
+    fn an_argument_may_stand_anywhere_in_a_segment_under_any_name() {
+        for (path, wanted) in [
+            ("/a/{user-id}:cancel", "/a/x%2Fy:cancel"),
+            ("/a(id={$id},b='{b c}')", "/a(id=x%2Fy,b='x%2Fy')"),
+            ("/a/{v}..{v}", "/a/x%2Fy..x%2Fy"),
+            ("/a/@{x.y};v=1", "/a/@x%2Fy;v=1"),
+        ] {
+            assert_eq!(styled(path, json!("x/y"), Style::Csv).unwrap(), wanted);
+        }
+    }
+
+    #[test]
+    fn lists_and_objects_stand_in_a_path_where_a_style_says_how() {
+        let list = json!(["a/b", "c,d"]);
+        assert_eq!(styled("/{v}", list.clone(), Style::Csv).unwrap(), "/a%2Fb,c%2Cd");
+        assert_eq!(styled("/x{v}", list.clone(), Style::Label).unwrap(), "/x.a%2Fb.c%2Cd");
+        assert_eq!(styled("/x{id}", list, Style::MatrixExploded).unwrap(), "/x;id=a%2Fb;id=c%2Cd");
+        let object = json!({"..": "/.."});
+        assert_eq!(styled("/{v}", object, Style::Exploded).unwrap(), "/..=%2F..");
+        for style in [Style::Csv, Style::Label, Style::LabelExploded] {
+            for value in [json!([]), json!({}), json!(""), json!(["."]), json!(null)] {
+                assert!(styled("/{v}/b", value.clone(), style).is_err(), "{style:?} {value}");
+            }
+        }
+        assert!(styled("/{v}/b", json!([".."]), Style::Csv).is_err());
+        assert_eq!(styled("/a{v}", json!(""), Style::Matrix).unwrap(), "/a;v");
+        assert!(styled("/a{v}", json!(null), Style::Matrix).is_err());
     }
 }

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::hosts::Base;
 use super::model::{self, BodyKind, Location, Param, ResponseRule};
-use super::path::PathTemplate;
+use super::path::{PathTemplate, Slot};
 use super::template::{Expr, Names, Text, Tree};
-use super::{Scope, Tool};
+use super::{Scope, Tool, style};
 use crate::config::providers::Provider;
 
 /// One request of a tool.
@@ -36,6 +36,8 @@ pub(super) struct Call {
     /// Arguments that go somewhere by themselves: name, place, index among the parameters.
     pub placed: Vec<(usize, Location)>,
     pub body: Body,
+    /// `Content-Type` of a JSON, text or binary body.
+    pub content_type: Option<String>,
     pub timeout: Option<Duration>,
 }
 
@@ -126,14 +128,12 @@ fn call(
     placing: bool,
     provider: Option<&Provider>,
 ) -> Result<Call, String> {
-    let resolve = |name: &str| {
-        let by_name = |(known, param): &&(String, Param)| {
-            known == name || param.wire.as_deref() == Some(name)
-        };
-        match def.params.0.iter().find(by_name) {
-            Some((param, _)) if placing => format!("args.{param}"),
-            _ => name.to_owned(),
+    let resolve = |name: &str| match bound(def, name).filter(|_| placing) {
+        Some((argument, param)) => {
+            let style = param.style.unwrap_or(style::usual(Location::Path));
+            Slot::Arg(argument.clone(), style)
         }
+        None => Slot::expression(name),
     };
     let texts = |map: &std::collections::BTreeMap<String, String>| -> Result<Vec<_>, String> {
         map.iter()
@@ -169,6 +169,7 @@ fn call(
         query,
         placed,
         body: body(request)?,
+        content_type: request.content_type.clone(),
         timeout: request.timeout_s.map(Duration::from_secs),
     })
 }
@@ -195,6 +196,26 @@ fn body(request: &model::Request) -> Result<Body, String> {
         }),
         _ => Err("only one of `json`, `raw` and `graphql` may be there".into()),
     }
+}
+
+/// The argument that a placeholder of the one request's path stands for: one that is there for the
+/// path, else one of that name.
+pub(super) fn bound<'a>(def: &'a model::Tool, placeholder: &str) -> Option<&'a (String, Param)> {
+    let params = &def.params.0;
+    let called = |(name, param): &&(String, Param)| {
+        name == placeholder || param.wire.as_deref() == Some(placeholder)
+    };
+    let wire =
+        |(name, param): &&(String, Param)| param.wire.as_deref().unwrap_or(name) == placeholder;
+    let meant = |(_, param): &&(String, Param)| param.location == Some(Location::Path);
+    let free = |(_, param): &&(String, Param)| param.location.is_none();
+    params
+        .iter()
+        .filter(meant)
+        .find(wire)
+        .or_else(|| params.iter().filter(meant).find(called))
+        .or_else(|| params.iter().filter(free).find(wire))
+        .or_else(|| params.iter().find(called))
 }
 
 /// Where an argument of a tool with one request goes.
@@ -240,6 +261,8 @@ pub(super) fn merged(rule: &ResponseRule, usual: &ResponseRule) -> ResponseRule 
         pick: or(&rule.pick, &usual.pick),
         wrap: or(&rule.wrap, &usual.wrap),
         schema: if rule.schema.0.is_empty() { usual.schema.clone() } else { rule.schema.clone() },
+        file: rule.file || usual.file,
+        next_link: rule.next_link || usual.next_link,
     }
 }
 

@@ -2,13 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
-use super::model::{Schema, SchemaType, Tool};
+use super::model::{ResponseRule, Schema, SchemaType, Tool};
 
 /// Whom a schema is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reader {
     /// Models and SDKs: with titles, descriptions and `nullable`.
     Model,
+    /// The same, for what they get: a file is one to download.
+    Result,
     /// The validator: constraints only, `null` spelled as a type.
     Validator,
 }
@@ -33,11 +35,26 @@ pub(super) fn input(tool: &Tool, reader: Reader) -> Value {
 }
 
 /// Schema of `{data, error, successful}`.
-pub(super) fn output(tool: &Tool, data: &[(String, Schema)]) -> Value {
-    let properties: Map<String, Value> = data
-        .iter()
-        .map(|(name, schema)| (name.clone(), one(schema, name, Reader::Model)))
-        .collect();
+pub(super) fn output(tool: &Tool, rule: &ResponseRule) -> Value {
+    let mut properties = Map::new();
+    if rule.file {
+        properties
+            .insert("file".into(), file("File", "What the provider answered.", Reader::Result));
+    }
+    for (name, schema) in &rule.schema.0 {
+        properties.insert(name.clone(), one(schema, name, Reader::Result));
+    }
+    if rule.next_link {
+        properties.insert(
+            "next_link".into(),
+            json!({
+                "type": "string",
+                "title": "Next Link",
+                "description": "URL of the next page; not there on the last one.",
+                "nullable": true,
+            }),
+        );
+    }
     json!({
         "type": "object",
         "title": format!("{}Response", camel(&tool.slug)),
@@ -70,7 +87,7 @@ pub(super) fn output(tool: &Tool, data: &[(String, Schema)]) -> Value {
 pub(super) fn object(title: &str, fields: &[(String, Schema)]) -> Value {
     let properties: Map<String, Value> = fields
         .iter()
-        .map(|(name, schema)| (name.clone(), one(schema, name, Reader::Model)))
+        .map(|(name, schema)| (name.clone(), one(schema, name, Reader::Result)))
         .collect();
     let required: Vec<&str> = fields
         .iter()
@@ -94,8 +111,10 @@ fn description(schema: &Schema) -> Option<String> {
         .map(|example| example.as_str().map_or_else(|| example.to_string(), str::to_owned))
         .collect();
     let examples = (!examples.is_empty()).then(|| format!("For example: {}.", examples.join(", ")));
+    let also: Vec<&str> = schema.also.iter().map(|kind| type_name(*kind)).collect();
+    let also = (!also.is_empty()).then(|| format!("Also accepted: {}.", also.join(", ")));
     let mut text = schema.description.as_deref().unwrap_or_default().trim().to_owned();
-    for more in [format, examples].into_iter().flatten() {
+    for more in [format, also, examples].into_iter().flatten() {
         if !text.is_empty() {
             text.push_str(if text.ends_with(['.', '!', '?', ':']) { " " } else { ". " });
         }
@@ -104,9 +123,52 @@ fn description(schema: &Schema) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-fn one(schema: &Schema, name: &str, reader: Reader) -> Value {
+/// A file: one that the caller uploads before, or one to download. The marks are what SDKs look for.
+fn file(title: &str, description: &str, reader: Reader) -> Value {
+    let (mark, at, meaning) = match reader {
+        Reader::Result => ("file_downloadable", "s3url", "Where it can be downloaded."),
+        _ => ("file_uploadable", "s3key", "Key that the upload was given."),
+    };
+    let text = |title: &str, description: &str| match reader {
+        Reader::Validator => json!({"type": "string"}),
+        _ => json!({"type": "string", "title": title, "description": description}),
+    };
     let mut out = Map::new();
-    let model = reader == Reader::Model;
+    out.insert("type".into(), "object".into());
+    if reader != Reader::Validator {
+        out.insert("title".into(), title.into());
+        if !description.is_empty() {
+            out.insert("description".into(), description.into());
+        }
+        out.insert(mark.into(), true.into());
+    }
+    let properties = json!({
+        "name": text("Name", "Name of the file."),
+        "mimetype": text("Mimetype", "Media type of the file."),
+        at: text(if at == "s3url" { "S3Url" } else { "S3Key" }, meaning),
+    });
+    out.insert("properties".into(), properties);
+    out.insert("required".into(), json!(["name", "mimetype", at]));
+    if reader != Reader::Validator {
+        out.insert("additionalProperties".into(), false.into());
+    }
+    out.into()
+}
+
+fn one(schema: &Schema, name: &str, reader: Reader) -> Value {
+    let model = reader != Reader::Validator;
+    if schema.kind == SchemaType::File {
+        let title = schema.title.clone().unwrap_or_else(|| title(name));
+        let mut out = file(&title, &description(schema).unwrap_or_default(), reader);
+        if schema.nullable {
+            match model {
+                true => out["nullable"] = true.into(),
+                false => out["type"] = json!(["object", "null"]),
+            }
+        }
+        return out;
+    }
+    let mut out = Map::new();
     out.insert("type".into(), kind(schema, model));
     if model {
         let title = schema.title.clone().unwrap_or_else(|| title(name));
@@ -129,7 +191,13 @@ fn one(schema: &Schema, name: &str, reader: Reader) -> Value {
         if schema.nullable && !model {
             choices.push(Value::Null);
         }
-        out.insert("enum".into(), choices.into());
+        if !model && !schema.also.is_empty() {
+            // The choices are the first type's.
+            out.insert("if".into(), json!({"type": type_name(schema.kind)}));
+            out.insert("then".into(), json!({"enum": choices}));
+        } else {
+            out.insert("enum".into(), choices.into());
+        }
     }
     if let Some(pattern) = &schema.pattern {
         out.insert("pattern".into(), anchored(pattern).into());
@@ -149,10 +217,13 @@ fn one(schema: &Schema, name: &str, reader: Reader) -> Value {
             out.insert(key.into(), value.into());
         }
     }
-    if let Some(items) = &schema.items {
+    if let Some(items) = &schema.items
+        && (schema.kind == SchemaType::Array || !model)
+    {
         out.insert("items".into(), one(items, &singular(name), reader));
     }
-    if schema.kind == SchemaType::Object {
+    let object = schema.kind == SchemaType::Object || !schema.properties.0.is_empty();
+    if object && (schema.kind == SchemaType::Object || !model) {
         let properties: Map<String, Value> = schema
             .properties
             .0
@@ -176,7 +247,16 @@ fn one(schema: &Schema, name: &str, reader: Reader) -> Value {
 
 fn kind(schema: &Schema, model: bool) -> Value {
     let name = type_name(schema.kind);
-    if schema.nullable && !model { json!([name, "null"]) } else { name.into() }
+    if model || !(schema.nullable || !schema.also.is_empty()) {
+        return name.into();
+    }
+    let mut names: Vec<&str> =
+        std::iter::once(&schema.kind).chain(&schema.also).map(|k| type_name(*k)).collect();
+    if schema.nullable {
+        names.push("null");
+    }
+    names.dedup();
+    json!(names)
 }
 
 /// The JSON Schema name of a type.
@@ -187,7 +267,7 @@ pub(super) fn type_name(kind: SchemaType) -> &'static str {
         SchemaType::Number => "number",
         SchemaType::Boolean => "boolean",
         SchemaType::Array => "array",
-        SchemaType::Object => "object",
+        SchemaType::Object | SchemaType::File => "object",
     }
 }
 

@@ -116,7 +116,7 @@ impl<'a> Names<'a> {
 
 /// One expression.
 pub(super) enum Expr {
-    /// `args.<name>`, without the interpreter.
+    /// The argument of that name, without the interpreter.
     Arg(String),
     /// Anything else.
     Compiled(Box<Expression<'static, 'static>>, String),

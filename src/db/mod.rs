@@ -35,6 +35,7 @@ pub mod session_memory;
 pub mod trigger_instance;
 pub mod trigger_log;
 pub mod trigger_poll;
+pub mod upload;
 pub mod webhook_delivery;
 pub mod webhook_endpoint;
 pub mod webhook_subscription;

@@ -33,8 +33,8 @@ pub enum OutboundBody {
     Json(Value),
     /// URL-encoded pairs.
     Form(Vec<(String, String)>),
-    /// Multipart text parts.
-    Multipart(Vec<(String, String)>),
+    /// The parts of a form that may have files.
+    Multipart(Vec<Part>),
     /// Bytes with their media type.
     Raw {
         /// `Content-Type`.
@@ -42,6 +42,26 @@ pub enum OutboundBody {
         /// The bytes.
         bytes: Bytes,
     },
+}
+
+/// A part of `multipart/form-data`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Name of the field.
+    pub name: String,
+    /// File name, when it is a file.
+    pub file_name: Option<String>,
+    /// Its own `Content-Type`.
+    pub content_type: Option<String>,
+    /// Its bytes.
+    pub content: Bytes,
+}
+
+impl Part {
+    /// A field with a text.
+    pub fn text(name: String, text: String) -> Self {
+        Self { name, file_name: None, content_type: None, content: text.into() }
+    }
 }
 
 /// An answer, read whole.

@@ -150,6 +150,8 @@ codes! {
     MOUNT_NOT_FOUND = 2007 "ToolRouter_MountNotFound" NOT_FOUND None;
     /// The session's files would be more than it may have.
     SESSION_FILES_FULL = 2008 "ToolRouter_FilesFull" PAYLOAD_TOO_LARGE Some(false);
+    /// The project's uploads would be more than it may have.
+    UPLOADS_FULL = 2009 "Files_UploadsFull" PAYLOAD_TOO_LARGE Some(true);
     /// Unknown MCP server, or a deleted one.
     MCP_SERVER_NOT_FOUND = 2100 "Mcp_ServerNotFound" NOT_FOUND None;
     /// Unknown webhook subscription, or a deleted one.

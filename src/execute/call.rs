@@ -10,7 +10,7 @@ use super::access::Access;
 use super::exchange::Exchange;
 use super::steps::Run;
 use crate::app::App;
-use crate::catalog::{Tool, Toolkit};
+use crate::catalog::{Files, Tool, Toolkit};
 use crate::domain::connection::{Account, AuthConfig};
 use crate::error::Result;
 
@@ -40,7 +40,8 @@ pub async fn call(
 ) -> Result<Answered> {
     let project = account.project_id.clone();
     let exchange = Exchange::begin(app, toolkit, Access::Account(account, config), None).await?;
-    let run = Run { app, project: &project, toolkit, tool, exchange: &exchange, given };
+    let files = Files::new();
+    let run = Run { app, project: &project, toolkit, tool, exchange: &exchange, given, files };
     let outcome = run.all(args).await?;
     let secrets = exchange.secrets();
     Ok(Answered {

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `access`, `params` | whose credentials are used, and which the caller brings along |
 //! | `exchange` | one request: credentials, second try after a 401 |
-//! | `steps`, `response` | the requests of a tool, and what their answers mean |
+//! | `steps`, `response`, `link` | the requests of a tool, and what their answers mean |
+//! | `files` | uploads that arguments name, and answers that are files |
 //! | `builtin` | functions of the server that contact nobody |
 //! | `proxy` | requests of the caller's own |
 //! | `record`, `redact` | the log row, without secrets |
@@ -13,6 +14,8 @@ mod access;
 mod builtin;
 mod call;
 mod exchange;
+mod files;
+mod link;
 mod params;
 mod proxy;
 mod record;
@@ -104,7 +107,7 @@ async fn run(
     request: ExecuteRequest,
     record: &mut Record<'_>,
 ) -> Result<Outcome> {
-    let args = tool.check_arguments(request.arguments).map_err(|problems| {
+    let mut args = tool.check_arguments(request.arguments).map_err(|problems| {
         Error::invalid(format!("Invalid arguments for {}", tool.def.slug), problems)
             .fix("Correct the arguments as the tool's input schema says and call again")
     })?;
@@ -128,10 +131,11 @@ async fn run(
     if let Access::Account(_, config) = &access {
         access::check_restriction(&app.catalog, config, tool)?;
     }
+    let files = files::load(app, &project.id, tool, &mut args).await?;
     let exchange = Exchange::begin(app, toolkit, access, params.as_ref()).await?;
     record.secrets = exchange.secrets();
-    let run =
-        Run { app, project: &project.id, toolkit, tool, exchange: &exchange, given: Map::new() };
+    let (given, project) = (Map::new(), &project.id);
+    let run = Run { app, project, toolkit, tool, exchange: &exchange, given, files };
     let outcome = run.all(&args).await;
     note_exchange(record, &exchange);
     outcome

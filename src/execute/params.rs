@@ -5,7 +5,7 @@ use url::Url;
 
 use super::redact::Secrets;
 use super::types::{CustomAuthParam, CustomAuthParams};
-use crate::domain::outbound::{OutboundBody, OutboundRequest};
+use crate::domain::outbound::{OutboundBody, OutboundRequest, Part};
 use crate::error::{Error, Result};
 
 /// Headers that belong to the connection, not to the caller.
@@ -159,9 +159,13 @@ fn apply_body(body: &mut OutboundBody, fields: &Map<String, Value>) {
             map.extend(fields.iter().map(|(k, v)| (k.clone(), v.clone())));
         }
         OutboundBody::Empty => *body = OutboundBody::Json(Value::Object(fields.clone())),
-        OutboundBody::Form(pairs) | OutboundBody::Multipart(pairs) => {
+        OutboundBody::Form(pairs) => {
             pairs.retain(|(name, _)| !fields.contains_key(name));
             pairs.extend(fields.iter().map(|(k, v)| (k.clone(), text(v))));
+        }
+        OutboundBody::Multipart(parts) => {
+            parts.retain(|part| !fields.contains_key(&part.name));
+            parts.extend(fields.iter().map(|(k, v)| Part::text(k.clone(), text(v))));
         }
         // Lists, scalars and raw bytes have no place for a key.
         OutboundBody::Json(_) | OutboundBody::Raw { .. } => {}

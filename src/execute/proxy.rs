@@ -270,9 +270,9 @@ async fn outcome(app: &App, project: &Project, answer: OutboundResponse) -> Resu
     let (data, binary) = match response::read(&answer) {
         Body::Value(value) => (value, None),
         Body::File(file) => {
-            let size = file.content.len();
-            let stored =
-                app.files.put(&project.id, &file.name, &file.mimetype, file.content).await?;
+            let size = answer.body.len();
+            let content = answer.body.into();
+            let stored = app.files.put(&project.id, &file.name, &file.mimetype, content).await?;
             (Value::Null, Some((stored, file.mimetype, size)))
         }
     };

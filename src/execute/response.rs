@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap};
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use crate::catalog::model::ResponseRule;
@@ -11,6 +12,9 @@ use crate::domain::outbound::OutboundResponse;
 const MAX_ERROR: usize = 1000;
 /// Text without a telling media type is kept as text up to this size; more is a file.
 const MAX_UNTYPED_TEXT: usize = 65_536;
+
+/// The media type of what has none.
+const OCTETS: &str = "application/octet-stream";
 
 /// A body, understood.
 pub enum Body {
@@ -26,8 +30,6 @@ pub struct FileBody {
     pub name: String,
     /// Media type.
     pub mimetype: String,
-    /// The bytes.
-    pub content: Vec<u8>,
 }
 
 /// Why an answer is a failure.
@@ -53,16 +55,16 @@ pub fn read(answer: &OutboundResponse) -> Body {
     }
     match text(&answer.headers, body, &mimetype) {
         Some(text) => Body::Value(Value::String(text)),
-        None => Body::File(FileBody {
-            name: file_name(&answer.headers, &mimetype),
-            mimetype: if mimetype.is_empty() {
-                "application/octet-stream".to_owned()
-            } else {
-                mimetype
-            },
-            content: body.to_vec(),
-        }),
+        None => Body::File(file(answer)),
     }
+}
+
+/// What file an answer is.
+pub fn file(answer: &OutboundResponse) -> FileBody {
+    let mimetype = mimetype(&answer.headers);
+    let name = file_name(&answer.headers, &mimetype);
+    let unknown = mimetype.is_empty();
+    FileBody { name, mimetype: if unknown { OCTETS.to_owned() } else { mimetype } }
 }
 
 /// The media type, lower case, without parameters.
@@ -141,17 +143,19 @@ fn decode(headers: &HeaderMap, body: &[u8]) -> String {
 
 fn file_name(headers: &HeaderMap, mimetype: &str) -> String {
     let disposition =
-        headers.get(CONTENT_DISPOSITION).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let named = disposition.split(';').map(str::trim).find_map(|part| {
-        let (key, value) = part.split_once('=')?;
-        key.trim().eq_ignore_ascii_case("filename").then(|| value.trim().trim_matches('"'))
-    });
-    if let Some(name) = named.filter(|name| !name.is_empty()) {
-        return name.to_owned();
+        headers.get(CONTENT_DISPOSITION).map(|v| String::from_utf8_lossy(v.as_bytes()));
+    if let Some(name) = disposition.and_then(|text| disposed_name(&text)) {
+        return name;
     }
     let extension = match mimetype {
         "application/pdf" => "pdf",
         "application/zip" => "zip",
+        "application/json" => "json",
+        "application/xml" | "text/xml" => "xml",
+        "text/plain" => "txt",
+        "text/csv" => "csv",
+        "text/html" => "html",
+        "image/svg+xml" => "svg",
         "application/gzip" => "gz",
         "image/png" => "png",
         "image/jpeg" => "jpg",
@@ -164,6 +168,44 @@ fn file_name(headers: &HeaderMap, mimetype: &str) -> String {
         _ => "bin",
     };
     format!("file.{extension}")
+}
+
+/// The file name of a `Content-Disposition`: the extended one (RFC 8187) first.
+fn disposed_name(text: &str) -> Option<String> {
+    let (mut plain, mut extended) = (None, None);
+    for (name, value) in parameters(text) {
+        if name.eq_ignore_ascii_case("filename") {
+            plain.get_or_insert(value);
+        } else if name.eq_ignore_ascii_case("filename*") {
+            let encoded = value.splitn(3, '\'').nth(2).unwrap_or_default();
+            let decoded = percent_decode_str(encoded).decode_utf8_lossy().into_owned();
+            extended.get_or_insert(decoded);
+        }
+    }
+    extended.filter(|name| !name.is_empty()).or(plain).filter(|name| !name.is_empty())
+}
+
+/// Parameters of a header; a semicolon within quotes belongs to the value.
+fn parameters(text: &str) -> Vec<(String, String)> {
+    let mut parts = vec![String::new()];
+    let (mut quoted, mut escaped) = (false, false);
+    for c in text.chars() {
+        match c {
+            '\\' if quoted && !escaped => {
+                escaped = true;
+                continue;
+            }
+            '"' if !escaped => quoted = !quoted,
+            ';' if !quoted => parts.push(String::new()),
+            c => parts.last_mut().into_iter().for_each(|part| part.push(c)),
+        }
+        escaped = false;
+    }
+    parts
+        .iter()
+        .filter_map(|part| part.split_once('='))
+        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
+        .collect()
 }
 
 /// The part of an answer that counts, or why it is a failure.
@@ -342,6 +384,23 @@ mod tests {
         let disposition = HeaderValue::from_static("attachment; filename=\"a b.zip\"");
         named.headers.insert(CONTENT_DISPOSITION, disposition);
         assert!(matches!(read(&named), Body::File(file) if file.name == "a b.zip"));
+    }
+
+    #[test]
+    fn a_file_has_the_name_of_its_disposition() {
+        for (text, wanted) in [
+            ("attachment; filename=a.pdf", Some("a.pdf")),
+            ("attachment; filename=\"a; b.pdf\"; size=3", Some("a; b.pdf")),
+            ("attachment; filename=\"a \\\"b\\\".pdf\"", Some("a \"b\".pdf")),
+            ("attachment; filename=\"x.pdf\"; filename*=UTF-8''%e2%82%ac%20a.pdf", Some("€ a.pdf")),
+            ("attachment; FILENAME*=utf-8'en'a.pdf", Some("a.pdf")),
+            ("attachment; filename=\"\"", None),
+            ("attachment; filename*=broken", None),
+            ("inline", None),
+            ("\"", None),
+        ] {
+            assert_eq!(disposed_name(text).as_deref(), wanted, "{text}");
+        }
     }
 
     #[test]

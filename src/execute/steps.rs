@@ -1,14 +1,14 @@
 //! The requests of a tool, in order.
 
-use axum::body::Bytes;
 use futures_util::{StreamExt, stream};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::exchange::{Exchange, Trouble};
 use super::response::{self, Body, Failure};
+use super::{files, link};
 use crate::app::App;
 use crate::catalog::model::ResponseRule;
-use crate::catalog::{Scope, Tool, Toolkit};
+use crate::catalog::{Files, Scope, Tool, Toolkit};
 use crate::domain::id::ProjectId;
 use crate::domain::outbound::{OutboundRequest, OutboundResponse};
 use crate::error::{Error, Result};
@@ -50,6 +50,8 @@ pub(super) struct Run<'a> {
     pub exchange: &'a Exchange<'a>,
     /// What templates see besides the arguments and the connection.
     pub given: Map<String, Value>,
+    /// Content of the files that the arguments name.
+    pub files: Files,
 }
 
 impl Run<'_> {
@@ -81,11 +83,11 @@ impl Run<'_> {
             }
             scope.steps.insert(step.id.clone(), value.unwrap_or(Value::Null));
         }
-        let wrap = self.tool.rule.wrap.as_deref();
-        match self.tool.result(&scope).map_err(|problem| self.broken(&problem))? {
-            Some(result) => Ok(response::wrap(result, wrap)),
-            None => Ok(response::wrap(last, wrap)),
-        }
+        let rule = &self.tool.rule;
+        let result = self.tool.result(&scope).map_err(|problem| self.broken(&problem))?;
+        let mut data = response::wrap(result.unwrap_or(last), rule.wrap.as_deref());
+        files::keep_spelled_out(self.app, self.project, rule, &mut data).await?;
+        Ok(data)
     }
 
     async fn step(
@@ -126,7 +128,7 @@ impl Run<'_> {
     /// A request of the definition made of the arguments. While nothing was sent, a problem is the
     /// caller's fault; later it is how the tool ended.
     fn render(&self, index: usize, scope: &Scope<'_>) -> Result<OutboundRequest, Stop> {
-        self.tool.render(self.toolkit, index, scope).map_err(|problem| {
+        self.tool.render_with(self.toolkit, index, scope, &self.files).map_err(|problem| {
             if self.exchange.status().is_none() {
                 let message = format!("The request of {} cannot be made", self.tool.def.slug);
                 Stop::Refused(Error::invalid(message, vec![problem]))
@@ -142,39 +144,48 @@ impl Run<'_> {
     }
 
     async fn one(&self, request: OutboundRequest, rule: &ResponseRule) -> Result<Value, Stop> {
+        let asked = rule.next_link.then(|| request.url.clone());
         let answer = self.exchange.send(request).await.map_err(|trouble| match trouble {
             Trouble::Refused(error) => Stop::Refused(error),
             Trouble::Net(error) => {
                 Stop::Failed(Failure { error: error.to_string(), data: Map::new() })
             }
         })?;
-        let status = answer.status;
-        let value = self.value(answer).await?;
-        Ok(response::judge(&self.toolkit.file.name, rule, status, value)?)
+        let next = asked.and_then(|url| link::next(&answer.headers, &url));
+        let value = self.value(answer, rule).await?;
+        let Some(next) = next.map(|url| self.exchange.secrets().clean(url)) else {
+            return Ok(value);
+        };
+        let mut data = response::wrap(value, rule.wrap.as_deref());
+        data.entry("next_link").or_insert_with(|| next.into());
+        Ok(Value::Object(data))
     }
 
-    /// The body as a value, without secrets; a file goes to the storage.
-    async fn value(&self, mut answer: OutboundResponse) -> Result<Value, Stop> {
+    /// The part of the answer that counts, without secrets; a file goes to the storage.
+    async fn value(&self, answer: OutboundResponse, rule: &ResponseRule) -> Result<Value, Stop> {
         let secrets = self.exchange.secrets();
+        let status = answer.status;
+        let good = (200..300).contains(&status);
         let tainted = secrets.occur_in(&answer.body);
-        let body = response::read(&answer);
-        answer.body = Bytes::new();
-        match body {
-            Body::Value(mut value) => {
-                if tainted {
-                    secrets.clean_value(&mut value);
-                }
-                Ok(value)
+        let mut value = match response::read(&answer) {
+            Body::File(file) if good => {
+                return Ok(files::keep(self.app, self.project, file, answer.body).await?);
             }
-            Body::File(_) if !(200..300).contains(&answer.status) => Ok(Value::Null),
-            Body::File(file) => {
-                let files = &self.app.files;
-                let stored =
-                    files.put(self.project, &file.name, &file.mimetype, file.content).await?;
-                Ok(json!({"file": {
-                    "name": file.name, "mimetype": file.mimetype, "s3url": stored.url,
-                }}))
-            }
+            Body::File(_) => Value::Null,
+            Body::Value(value) => value,
+        };
+        if tainted {
+            secrets.clean_value(&mut value);
         }
+        let value = response::judge(&self.toolkit.file.name, rule, status, value)?;
+        if !rule.file || status == 204 {
+            return Ok(value);
+        }
+        let file = response::file(&answer);
+        let content = match std::str::from_utf8(&answer.body) {
+            Ok(text) if tainted => secrets.clean(text.to_owned()).into(),
+            _ => answer.body,
+        };
+        Ok(files::keep(self.app, self.project, file, content).await?)
     }
 }

@@ -5,7 +5,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use url::form_urlencoded;
 
 use super::{Hop, NetError};
-use crate::domain::outbound::{OutboundBody, OutboundRequest};
+use crate::domain::outbound::{OutboundBody, OutboundRequest, Part};
 
 /// A body that can be sent more than once: a redirect may want it again.
 #[derive(Clone)]
@@ -71,19 +71,38 @@ fn body(body: OutboundBody) -> Result<(Body, Option<HeaderValue>), NetError> {
     })
 }
 
-/// RFC 7578 with text parts. The random boundary cannot be foreseen by whoever wrote a value.
-fn multipart(parts: &[(String, String)]) -> Result<(Body, Option<HeaderValue>), NetError> {
+/// RFC 7578. The random boundary cannot be foreseen by whoever wrote a value.
+fn multipart(parts: &[Part]) -> Result<(Body, Option<HeaderValue>), NetError> {
     let boundary = format!("patchbay-{}", crate::domain::id::random_text(32));
-    let mut text = String::new();
-    for (name, value) in parts {
-        let name = name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A");
-        text.push_str(&format!(
-            "--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
-        ));
+    let size: usize = parts.iter().map(|part| part.content.len() + 300).sum();
+    let mut body = Vec::with_capacity(size);
+    for part in parts {
+        let mut head = format!("--{boundary}\r\nContent-Disposition: form-data; name=\"");
+        head.push_str(&quoted(&part.name));
+        head.push('"');
+        if let Some(name) = &part.file_name {
+            head.push_str("; filename=\"");
+            head.push_str(&quoted(name));
+            head.push('"');
+        }
+        if let Some(kind) = &part.content_type {
+            let kind = header_value("Content-Type", kind)?;
+            head.push_str("\r\nContent-Type: ");
+            head.push_str(kind.to_str().unwrap_or("application/octet-stream"));
+        }
+        head.push_str("\r\n\r\n");
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(&part.content);
+        body.extend_from_slice(b"\r\n");
     }
-    text.push_str(&format!("--{boundary}--\r\n"));
+    body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
     let kind = header_value("Content-Type", &format!("multipart/form-data; boundary={boundary}"))?;
-    Ok((Body::Bytes(text.into()), Some(kind)))
+    Ok((Body::Bytes(body.into()), Some(kind)))
+}
+
+/// A name that cannot leave its quotes, as browsers write it.
+fn quoted(name: &str) -> String {
+    name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A").replace('\0', "%00")
 }
 
 #[cfg(test)]
@@ -127,10 +146,37 @@ mod tests {
 
     #[test]
     fn a_multipart_name_cannot_leave_its_quotes() {
-        let parts = vec![("a\"\r\nX: y".to_owned(), "v".to_owned())];
+        let parts = vec![Part {
+            file_name: Some("b\"\r\nX: y".to_owned()),
+            ..Part::text("a\"\r\nX: y".to_owned(), "v".to_owned())
+        }];
         let hop = hop(request(&[], OutboundBody::Multipart(parts))).unwrap();
         let Body::Bytes(bytes) = hop.body else { panic!() };
         let text = String::from_utf8(bytes.to_vec()).unwrap();
-        assert!(text.contains("name=\"a%22%0D%0AX: y\""), "{text}");
+        assert!(text.contains("name=\"a%22%0D%0AX: y\"; filename=\"b%22%0D%0AX: y\""), "{text}");
+    }
+
+    #[test]
+    fn a_part_has_its_bytes_and_its_type_and_no_more_headers() {
+        let part = |kind: &str| Part {
+            name: "f".to_owned(),
+            file_name: Some("ä.bin".to_owned()),
+            content_type: Some(kind.to_owned()),
+            content: Bytes::from_static(b"\0\xff\r\n--x"),
+        };
+        let good = hop(request(&[], OutboundBody::Multipart(vec![part("image/png")]))).unwrap();
+        let boundary = good.headers[CONTENT_TYPE].to_str().unwrap().split("boundary=").nth(1);
+        let boundary = boundary.unwrap().to_owned();
+        let Body::Bytes(bytes) = good.body else { panic!() };
+        let mut wanted = format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"f\"; filename=\"ä.bin\"\r\n\
+             Content-Type: image/png\r\n\r\n"
+        )
+        .into_bytes();
+        wanted.extend_from_slice(b"\0\xff\r\n--x\r\n");
+        wanted.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+        assert_eq!(bytes, wanted);
+        let bad = part("image/png\r\nX-Evil: 1");
+        assert!(hop(request(&[], OutboundBody::Multipart(vec![bad]))).is_err());
     }
 }

@@ -1,6 +1,7 @@
-//! Files that tools and proxy calls gave, and signed links.
+//! Files that tools and proxy calls gave, files that callers upload, and signed links.
 
 pub mod link;
+pub mod upload;
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::domain::id::{FileId, ProjectId};
 use crate::error::{Error, Result, codes};
 use crate::vault::Vault;
 use link::{Link, Links};
+use upload::Uploads;
 
 /// Longest file name that is kept.
 const MAX_NAME: usize = 200;
@@ -21,12 +23,20 @@ const MAX_NAME: usize = 200;
 pub struct Files {
     db: PgPool,
     links: Links,
+    uploads: Uploads,
 }
 
 impl Files {
     /// Over the database, with links under the public URL.
     pub fn new(config: &Config, db: PgPool, vault: &Arc<Vault>) -> Self {
-        Self { db, links: Links::new(config, vault) }
+        let links = Links::new(config, vault);
+        let uploads = Uploads::new(db.clone(), links.clone(), config.session_files_max_bytes);
+        Self { db, links, uploads }
+    }
+
+    /// Files that callers upload.
+    pub fn uploads(&self) -> &Uploads {
+        &self.uploads
     }
 
     /// Signs links to other things that need no key.
@@ -89,7 +99,7 @@ fn not_found() -> Error {
 }
 
 /// A name without folders and control characters; never empty.
-fn clean_name(name: &str) -> String {
+pub fn clean_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let clean: String = last.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
     let clean = clean.trim_matches(['.', ' ']);

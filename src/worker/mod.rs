@@ -147,6 +147,7 @@ pub async fn expire(app: &AppState) -> Result<()> {
 async fn forget(app: &AppState) -> Result<()> {
     db::connect_token::delete_ended(&app.db).await?;
     db::file_object::delete_ended(&app.db).await?;
+    db::upload::delete_ended(&app.db).await?;
     db::session_file::delete_orphans(&app.db).await?;
     db::mcp_oauth::delete_ended(&mut *app.db.acquire().await?).await?;
     db::key_rotation::forget_holders(&app.db).await?;

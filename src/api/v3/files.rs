@@ -177,7 +177,7 @@ fn mimetype(signed: &str, headers: &HeaderMap) -> String {
     given.filter(|text| text.len() <= 200).unwrap_or(OCTETS).to_owned()
 }
 
-async fn bounded(body: Body, most: usize) -> Result<Bytes> {
+pub(super) async fn bounded(body: Body, most: usize) -> Result<Bytes> {
     axum::body::to_bytes(body, most).await.map_err(|error| {
         let mut cause = std::error::Error::source(&error);
         while let Some(inner) = cause {

@@ -20,6 +20,7 @@ mod tools;
 mod trigger_instances;
 mod trigger_logs;
 mod triggers_types;
+mod uploads;
 mod webhook_endpoints;
 mod webhook_subscriptions;
 
@@ -41,6 +42,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(scopes::router())
         .merge(execute::router())
         .merge(files::router())
+        .merge(uploads::router())
         .merge(logs::router())
         .merge(logs_internal::router())
         .merge(mcp::router())

@@ -52,10 +52,13 @@ pub struct Param {
     pub location: Option<Location>,
     /// Name on the wire, when it is not the argument's.
     pub wire: Option<String>,
-    /// JSON pointer into the body, when the argument is not a top-level key.
+    /// JSON pointer into the body, when the argument is not a top-level key; empty when it is the
+    /// whole body.
     pub at: Option<String>,
-    /// How an array is written in a query.
-    pub style: ArrayStyle,
+    /// How lists and objects are written; absent: as its place usually has them.
+    pub style: Option<Style>,
+    /// Whether reserved characters of a query value stay as they are.
+    pub allow_reserved: bool,
     /// Other names under which the argument is accepted.
     pub aliases: Vec<String>,
     /// Whether the argument must be there.
@@ -78,7 +81,9 @@ struct FlatParam {
     #[serde(default)]
     at: Option<String>,
     #[serde(default)]
-    style: ArrayStyle,
+    style: Option<Style>,
+    #[serde(default)]
+    allow_reserved: bool,
     #[serde(default)]
     aliases: Vec<String>,
     #[serde(default)]
@@ -87,6 +92,10 @@ struct FlatParam {
     hidden: bool,
     #[serde(rename = "type")]
     kind: SchemaType,
+    #[serde(default)]
+    also: Vec<SchemaType>,
+    #[serde(default)]
+    encoding: Option<FileEncoding>,
     #[serde(default)]
     description: Option<String>,
     #[serde(default)]
@@ -132,11 +141,14 @@ impl From<FlatParam> for Param {
             wire: flat.wire,
             at: flat.at,
             style: flat.style,
+            allow_reserved: flat.allow_reserved,
             aliases: flat.aliases,
             required: flat.required,
             hidden: flat.hidden,
             schema: Schema {
                 kind: flat.kind,
+                also: flat.also,
+                encoding: flat.encoding,
                 description: flat.description,
                 title: flat.title,
                 examples: flat.examples,
@@ -164,9 +176,15 @@ impl From<FlatParam> for Param {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schema {
-    /// `string`, `integer`, `number`, `boolean`, `array` or `object`.
+    /// `string`, `integer`, `number`, `boolean`, `array`, `object` or `file`.
     #[serde(rename = "type")]
     pub kind: SchemaType,
+    /// Further types that are accepted and sent as they are. Models are told in the description.
+    #[serde(default)]
+    pub also: Vec<SchemaType>,
+    /// How a file stands in JSON and in forms; base64 when absent.
+    #[serde(default)]
+    pub encoding: Option<FileEncoding>,
     /// What the value means, for a model.
     #[serde(default)]
     pub description: Option<String>,
@@ -223,7 +241,7 @@ pub struct Schema {
     pub additional_properties: Option<bool>,
 }
 
-/// A JSON type.
+/// A JSON type, or a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SchemaType {
@@ -239,6 +257,19 @@ pub enum SchemaType {
     Array,
     /// Mapping.
     Object,
+    /// A file that was uploaded before: `{name, mimetype, s3key}`. Arguments only.
+    File,
+}
+
+/// How a file becomes text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileEncoding {
+    /// Base64 with `+`, `/` and padding.
+    #[default]
+    Base64,
+    /// Base64 with `-` and `_` in their place.
+    Base64Url,
 }
 
 /// Where an argument goes.
@@ -251,23 +282,45 @@ pub enum Location {
     Query,
     /// A request header.
     Header,
+    /// The `Cookie` header.
+    Cookie,
     /// The request body.
     Body,
     /// Nowhere by itself: only templates use it.
     Arg,
 }
 
-/// How an array is written in a query string.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ArrayStyle {
-    /// `a=1&a=2`
-    #[default]
+/// How lists and objects are written where there is no JSON. The examples are the list `[1, 2]`
+/// and the object `{"b": 1, "c": 2}` of an argument `a`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Style {
+    /// `a=1&a=2`; `a[b]=1&a[c]=2`
     Repeat,
-    /// `a=1,2`
+    /// `a=1,2`; `a[b]=1&a[c]=2` in a query, `b,1,c,2` elsewhere
     Csv,
-    /// `a[]=1&a[]=2`
+    /// `a[]=1&a[]=2`; `a[b]=1&a[c]=2`
     Brackets,
-    /// `a=["1","2"]`
+    /// `a=[1,2]`; `a={"b":1,"c":2}`
     Json,
+    /// `a[0]=1&a[1]=2`; `a[b]=1&a[c]=2`
+    Indexed,
+    /// `a=1|2`; `a=b|1|c|2`
+    Pipes,
+    /// `a=1 2`; `a=b 1 c 2`
+    Spaces,
+    /// `a[]=1&a[]=2`; `a[b]=1&a[c]=2`; lists of objects have an index
+    Deep,
+    /// `a=1&a=2`; `b=1&c=2`; in a path or a header `1,2`; `b=1,c=2`
+    Exploded,
+    /// `a=1,2`; `a=b,1,c,2`
+    Flat,
+    /// `.1.2`; `.b.1.c.2` (path)
+    Label,
+    /// `.1.2`; `.b=1.c=2` (path)
+    LabelExploded,
+    /// `;a=1,2`; `;a=b,1,c,2` (path)
+    Matrix,
+    /// `;a=1;a=2`; `;b=1;c=2` (path)
+    MatrixExploded,
 }

@@ -21,9 +21,12 @@ pub struct ToolsFile {
 pub struct Tool {
     /// `TOOLKIT_VERB_OBJECT`, at most 64 characters.
     pub slug: String,
-    /// Other slugs that mean this tool.
+    /// Other slugs that mean this tool; they may be longer than 64 characters.
     #[serde(default)]
     pub aliases: Vec<String>,
+    /// The operation of a description that it was made of (`GET /repos/{owner}`). Sent nowhere.
+    #[serde(default)]
+    pub origin: Option<String>,
     /// Short human name.
     pub name: String,
     /// What it does and when to use it, for a model.
@@ -110,6 +113,9 @@ pub struct Request {
     /// Encoding of the body made of the arguments, or of `json`.
     #[serde(default)]
     pub body: BodyKind,
+    /// `Content-Type` of a JSON, text or binary body that is not the usual one.
+    #[serde(default)]
+    pub content_type: Option<String>,
     /// Body as a template tree, instead of the arguments in `body`.
     #[serde(default)]
     pub json: Option<Value>,
@@ -156,6 +162,10 @@ pub enum BodyKind {
     Form,
     /// `multipart/form-data`
     Multipart,
+    /// The text of the one argument in the body.
+    Text,
+    /// The bytes of the file, or of the text, that is the one argument in the body.
+    Binary,
 }
 
 /// HTTP method.
@@ -212,4 +222,8 @@ pub struct ResponseRule {
     pub wrap: Option<String>,
     /// Schema of `data`, for the tool's output schema.
     pub schema: Map2<Schema>,
+    /// Whether the answer is a file, also when it is JSON or text.
+    pub file: bool,
+    /// Whether `data.next_link` is the next page's URL of the `Link` header.
+    pub next_link: bool,
 }

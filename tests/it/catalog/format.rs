@@ -99,6 +99,7 @@ const TOOLS: &str = r#"
 tools:
   - slug: SAMPLE_DO_IT
     aliases: [SAMPLE_IT]
+    origin: GET /it
     name: Do it
     description: Does it.
     tags: [important]
@@ -115,6 +116,7 @@ tools:
             nullable: true, min_items: 1, max_items: 2}
       two: {type: string, enum: [a, b], format: email, pattern: "a|b", max_length: 5}
       three: {type: integer, minimum: 1, maximum: 2}
+      five: {type: file, encoding: base64url, also: [integer], allow_reserved: true}
       four: {type: object, properties: {x: {type: number, minimum: 0.5}}, required_properties: [x], additional_properties: false}
     request:
       method: POST
@@ -123,6 +125,7 @@ tools:
       headers: {A: b}
       query: {a: {b: c}}
       body: form
+      content_type: application/vnd.api+json
       json: {a: {b: [c]}}
       raw: {content_type: text/plain, text: a}
       graphql: {query: "{ a }", variables: {a: {b: c}}}
@@ -131,7 +134,7 @@ tools:
       - {id: a, when: args.one, for_each: args.one, request: {method: GET, path: /b}, response: {pick: /c}}
     result: {a: {b: c}}
     builtin: x
-    response: {schema: {a: {type: object, additional_properties: true}}}
+    response: {file: true, next_link: true, schema: {a: {type: object, additional_properties: true}}}
 "#;
 
 const TRIGGERS: &str = r#"

@@ -9,7 +9,8 @@ const TYPES: [&str; 6] = ["string", "integer", "number", "boolean", "array", "ob
 /// What may stand in a shown schema. Composition and references may not: models and SDKs differ
 /// in what they make of them. Examples and other formats than `date-time` belong into descriptions: Gemini's
 /// API refuses the whole request over them, and its providers send what they get.
-const KEYWORDS: [&str; 19] = [
+/// The last two mark files, for the SDKs, which look for them.
+const KEYWORDS: [&str; 21] = [
     "type",
     "title",
     "description",
@@ -29,6 +30,8 @@ const KEYWORDS: [&str; 19] = [
     "required",
     "additionalProperties",
     "deprecated",
+    "file_uploadable",
+    "file_downloadable",
 ];
 
 /// Walks a schema and calls `problem` for everything that some reader would refuse.
@@ -201,9 +204,11 @@ fn schemas_of_the_meta_tools_suit_every_reader_too() {
 fn names_are_ones_that_models_may_call() {
     let catalog = built_in();
     for tool in catalog.toolkits().iter().flat_map(|toolkit| &toolkit.tools) {
+        // An alias may be longer: callers that know it send it, no model is shown it.
         for name in std::iter::once(&tool.def.slug).chain(&tool.def.aliases) {
             let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-            assert!(plain && !name.is_empty() && name.len() <= 64, "{name}");
+            let most = if *name == tool.def.slug { 64 } else { 200 };
+            assert!(plain && !name.is_empty() && name.len() <= most, "{name}");
         }
         assert!(tool.def.description.chars().count() <= 1024, "{}", tool.slug());
     }

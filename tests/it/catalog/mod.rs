@@ -11,6 +11,7 @@ mod samples;
 mod tools;
 mod trigger_requests;
 mod triggers;
+mod wire;
 
 use patchbay::catalog::Catalog;
 use patchbay::config::Providers;

@@ -5,11 +5,15 @@ use patchbay::domain::outbound::{OutboundBody, OutboundRequest};
 use serde_json::{Map, Value, json};
 
 use super::built_in;
-use super::samples::{arguments, connection};
+use super::samples::{arguments, connection, files};
 
 /// Renders every request of a tool with answers that have nothing but ids in them.
 fn render_all(toolkit: &Toolkit, tool: &Tool, args: &Map<String, Value>) -> Vec<OutboundRequest> {
     let conn = connection(toolkit);
+    let files = files(tool, args);
+    let mut args = args.clone();
+    tool.put_files(&mut args, &files).unwrap();
+    let args = &args;
     let mut scope = Scope { args, conn, steps: Map::new(), item: None };
     let mut requests = Vec::new();
     for (i, step) in tool.steps().iter().enumerate() {
@@ -24,7 +28,7 @@ fn render_all(toolkit: &Toolkit, tool: &Tool, args: &Map<String, Value>) -> Vec<
             scope.item = Some(if path.contains("{item}") { json!(7) } else { json!({"id": "x7"}) });
         }
         let request = tool
-            .render(toolkit, i, &scope)
+            .render_with(toolkit, i, &scope, &files)
             .unwrap_or_else(|e| panic!("{} step {i}: {e}", tool.slug()));
         scope.item = None;
         // The rankings of Hacker News are plain lists.

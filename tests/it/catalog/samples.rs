@@ -1,7 +1,7 @@
 //! Arguments and connections made up from the definitions.
 
 use patchbay::catalog::model::{Param, Schema, SchemaType};
-use patchbay::catalog::{Tool, Toolkit, Trigger};
+use patchbay::catalog::{Files, LoadedFile, Tool, Toolkit, Trigger};
 use serde_json::{Map, Value, json};
 
 /// Fields of a connection of a toolkit.
@@ -49,6 +49,9 @@ pub fn value(schema: &Schema, name: &str) -> Value {
             let count = schema.min_items.unwrap_or(1).max(1);
             (0..count).map(|_| value(items, name)).collect()
         }
+        SchemaType::File => {
+            json!({"name": "a \"b\".txt", "mimetype": "text/plain", "s3key": format!("file_{name}")})
+        }
         SchemaType::Object => {
             let inner = schema.properties.0.iter();
             inner.map(|(name, schema)| (name.clone(), value(schema, name))).collect()
@@ -67,4 +70,14 @@ fn text(schema: &Schema, name: &str) -> Value {
     };
     let most = schema.max_length.unwrap_or(u64::MAX);
     text.chars().take(usize::try_from(most).unwrap_or(usize::MAX)).collect::<String>().into()
+}
+
+/// The files that arguments name.
+pub fn files(tool: &Tool, args: &Map<String, Value>) -> Files {
+    let loaded = |key: &String| LoadedFile {
+        name: "stored.txt".to_owned(),
+        mimetype: "text/plain".to_owned(),
+        content: key.clone().into(),
+    };
+    tool.file_keys(args).iter().map(|key| (key.clone(), loaded(key))).collect()
 }

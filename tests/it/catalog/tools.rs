@@ -10,8 +10,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use patchbay::catalog::model::{Map2, Schema, SchemaType};
-use patchbay::catalog::{Scope, Tool, Toolkit};
-use patchbay::domain::outbound::{OutboundBody, OutboundRequest, OutboundResponse};
+use patchbay::catalog::{Files, Scope, Tool, Toolkit};
+use patchbay::domain::outbound::{OutboundBody, OutboundRequest, OutboundResponse, Part};
 use patchbay::execute::response::{self, Body};
 use serde_json::{Map, Value, json};
 
@@ -114,7 +114,7 @@ fn written(request: &OutboundRequest, usual: &[(String, String)]) -> Value {
         OutboundBody::Empty => return all.into(),
         OutboundBody::Json(value) => ("json", value.clone()),
         OutboundBody::Form(pairs) => ("form", json!(pairs)),
-        OutboundBody::Multipart(parts) => ("multipart", json!(parts)),
+        OutboundBody::Multipart(parts) => ("multipart", parts.iter().map(part).collect()),
         OutboundBody::Raw { content_type, bytes } => {
             let text = String::from_utf8_lossy(bytes);
             ("raw", json!({"content_type": content_type, "text": text}))
@@ -122,6 +122,25 @@ fn written(request: &OutboundRequest, usual: &[(String, String)]) -> Value {
     };
     all.insert(key.into(), body);
     all.into()
+}
+
+/// A request whose query may have been written with `+` for a blank, which means the same.
+fn spelled(request: &Value) -> Value {
+    let mut request = request.clone();
+    let url = request["url"].as_str().and_then(|url| url.split_once('?'));
+    if let Some((path, query)) = url {
+        request["url"] = format!("{path}?{}", query.replace('+', "%20")).into();
+    }
+    request
+}
+
+/// A part of a form: its name and text, and what it has besides.
+fn part(part: &Part) -> Value {
+    let text = String::from_utf8_lossy(&part.content);
+    match (&part.file_name, &part.content_type) {
+        (None, None) => json!([part.name, text]),
+        (file, kind) => json!([part.name, text, file, kind]),
+    }
 }
 
 /// What a replay came to.
@@ -135,11 +154,13 @@ struct Told {
 fn replay(toolkit: &Toolkit, tool: &Tool, example: &Example) -> Told {
     let mut told = Told { calls: Vec::new(), outcome: Ok(Map::new()), problems: Vec::new() };
     match tool.check_arguments(example.arguments.clone()) {
-        Ok(args) => {
+        Ok(mut args) => {
             let mut conn = samples::connection(toolkit);
             conn.extend(example.connection.clone());
+            let files = samples::files(tool, &args);
+            tool.put_files(&mut args, &files).unwrap();
             let mut scope = Scope { args: &args, conn, steps: Map::new(), item: None };
-            told.outcome = run(toolkit, tool, &mut scope, &example.calls, &mut told);
+            told.outcome = run(toolkit, tool, &mut scope, (&example.calls, &files), &mut told);
         }
         Err(problems) => told.problems = problems,
     }
@@ -153,7 +174,7 @@ fn run(
     toolkit: &Toolkit,
     tool: &Tool,
     scope: &mut Scope<'_>,
-    calls: &[Call],
+    (calls, files): (&[Call], &Files),
     told: &mut Told,
 ) -> Result<Map<String, Value>, String> {
     let usual = toolkit.default_headers(&scope.conn).unwrap_or_default();
@@ -169,7 +190,7 @@ fn run(
         let mut values = Vec::new();
         for item in items.unwrap_or_else(|| vec![Value::Null]) {
             scope.item = repeats.then_some(item);
-            let request = tool.render(toolkit, i, scope)?;
+            let request = tool.render_with(toolkit, i, scope, files)?;
             if !toolkit.allows_host(&scope.conn, &request.url) {
                 told.problems.push(format!("{} is no host of the toolkit", request.url));
             }
@@ -239,7 +260,7 @@ fn fits_one(schema: &Schema, value: &Value, path: &str, problem: &mut impl FnMut
         SchemaType::Number => value.is_number(),
         SchemaType::Boolean => value.is_boolean(),
         SchemaType::Array => value.is_array(),
-        SchemaType::Object => value.is_object(),
+        SchemaType::Object | SchemaType::File => value.is_object(),
     };
     if !good && (!value.is_null() || !schema.nullable) {
         problem(format!("{path} is {value}, not {:?}", schema.kind));
@@ -352,7 +373,7 @@ fn check(toolkit: &Toolkit, tool: &Tool, example: &mut Example, update: bool) ->
         problems.push(format!("{made} requests instead of {had}"));
     }
     for (made, had) in told.calls.iter().zip(&example.calls) {
-        if made.request != had.request {
+        if made.request != spelled(&had.request) {
             problems.push(format!("the request is\n    {}\nnot {}", made.request, had.request));
         }
     }

@@ -3,6 +3,7 @@
 mod accounts;
 mod answers;
 mod faults;
+mod files;
 pub mod provider;
 mod proxying;
 mod requests;

@@ -45,6 +45,7 @@ const TOOLKITS: &[(&str, &str, &str)] = &[
     ("mock", include_str!("toolkits/mock.yaml"), include_str!("toolkits/mock_tools.yaml")),
     ("mocq", include_str!("toolkits/mocq.yaml"), include_str!("toolkits/mocq_tools.yaml")),
     ("mocs", include_str!("toolkits/mocs.yaml"), include_str!("toolkits/mocs_tools.yaml")),
+    ("mofile", include_str!("toolkits/mofile.yaml"), include_str!("toolkits/mofile_tools.yaml")),
     ("mopen", include_str!("toolkits/mopen.yaml"), include_str!("toolkits/mopen_tools.yaml")),
 ];
 
@@ -121,6 +122,19 @@ async fn answer(
         "/api/binary" => {
             let kind = [(header::CONTENT_TYPE, "image/png")];
             (kind, b"\x89PNG\r\n\x1a\n\0\0".to_vec()).into_response()
+        }
+        "/api/named" => {
+            let name =
+                "attachment; filename=\"../../etc/pass wd\"; filename*=UTF-8''r%C3%A4port%3B.bin";
+            let head = [
+                (header::CONTENT_TYPE, "application/x-thing"),
+                (header::CONTENT_DISPOSITION, name),
+            ];
+            (head, b"\0\xff\xfe".to_vec()).into_response()
+        }
+        "/api/paged" => {
+            let links = "<https://other.example.com/>; rel=prev, </api/paged?page=2&key=sk-secret-12345678>; rel=\"next\"";
+            ([(header::LINK, links)], axum::Json(json!([1, 2]))).into_response()
         }
         "/api/notok" => axum::Json(json!({"ok": false, "error": "no_channel"})).into_response(),
         "/api/echo_secret" => {

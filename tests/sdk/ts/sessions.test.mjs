@@ -1,10 +1,8 @@
 // Sessions through the SDK: what each release has of them.
 import assert from 'node:assert/strict';
-import dns from 'node:dns';
-import { syncBuiltinESMExports } from 'node:module';
 import { after, before, describe, test } from 'node:test';
 import { foreign } from './hosts.mjs';
-import { browse, core, env, newProject, sdk, someone, version } from './support.mjs';
+import { asPublic, browse, core, env, newProject, sdk, someone, version } from './support.mjs';
 
 const newer = !version.startsWith('0.6.');
 const only = { skip: newer ? false : 'this release has no such method' };
@@ -65,19 +63,6 @@ async function api(method, path, body) {
     method, headers: { 'x-api-key': project.api_key, 'content-type': 'application/json' }, body: JSON.stringify(body),
   });
   return response.json();
-}
-
-// Meanwhile this machine's address looks like a public one to the SDK.
-async function asPublic(work) {
-  const { lookup } = dns.promises;
-  dns.promises.lookup = async (host, options) => host === '127.0.0.1' ? [{ address: '93.184.215.14', family: 4 }] : lookup(host, options);
-  syncBuiltinESMExports();
-  try {
-    return await work();
-  } finally {
-    dns.promises.lookup = lookup;
-    syncBuiltinESMExports();
-  }
 }
 
 describe('sessions', () => {

@@ -1,6 +1,7 @@
 // What the tests share: addresses, a project of their own, and a person with a browser.
 import { randomBytes } from 'node:crypto';
-import { createRequire } from 'node:module';
+import dns from 'node:dns';
+import { createRequire, syncBuiltinESMExports } from 'node:module';
 import { readFileSync } from 'node:fs';
 import * as core from '@composio/core';
 
@@ -78,4 +79,17 @@ export async function browse(url, { fill = {}, deny = false, choose } = {}) {
 
 export async function issued(user) {
   return (await fetch(`${env.acme}/test/issued?user=${user}`)).json();
+}
+
+// Meanwhile this machine's address looks like a public one to the SDK.
+export async function asPublic(work) {
+  const { lookup } = dns.promises;
+  dns.promises.lookup = async (host, options) => host === '127.0.0.1' ? [{ address: '93.184.215.14', family: 4 }] : lookup(host, options);
+  syncBuiltinESMExports();
+  try {
+    return await work();
+  } finally {
+    dns.promises.lookup = lookup;
+    syncBuiltinESMExports();
+  }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::built_in;
 use super::samples::{arguments, connection, files};
 
-/// Renders every request of a tool with answers that have nothing but ids in them.
+/// Renders every request of a tool with answers that have nothing in them.
 fn render_all(toolkit: &Toolkit, tool: &Tool, args: &Map<String, Value>) -> Vec<OutboundRequest> {
     let conn = connection(toolkit);
     let files = files(tool, args);
@@ -33,10 +33,7 @@ fn render_all(toolkit: &Toolkit, tool: &Tool, args: &Map<String, Value>) -> Vec<
         scope.item = None;
         // The rankings of Hacker News are plain lists.
         let list = step.repeats() || step.id == "ranked";
-        // Ids of what was made go into the paths of later steps.
-        let made =
-            json!({"id": "x7", "documentId": "x7", "spreadsheetId": "x7", "presentationId": "x7"});
-        scope.steps.insert(step.id.clone(), if list { json!([]) } else { made });
+        scope.steps.insert(step.id.clone(), if list { json!([]) } else { json!({}) });
         requests.push(request);
     }
     if !tool.def.steps.is_empty() {

@@ -218,14 +218,14 @@ fn run(
 fn without_chance(value: &mut Value, source: &str) {
     match value {
         Value::String(text) => {
-            for (long, mark) in [(24, "(now)"), (19, "(now)"), (32, "(unique)")] {
+            for (long, mark) in [(24, "(now)"), (32, "(unique)")] {
                 let chance = |word: &str| {
                     word.len() == long
                         && !source.contains(word)
-                        && if long == 32 {
-                            word.chars().all(|c| c.is_ascii_alphanumeric())
+                        && if long == 24 {
+                            word.ends_with('Z') && word.as_bytes()[10] == b'T'
                         } else {
-                            word.as_bytes()[10] == b'T' && word.ends_with('Z') == (long == 24)
+                            word.chars().all(|c| c.is_ascii_alphanumeric())
                         }
                 };
                 let words: Vec<String> = text

@@ -80,10 +80,10 @@ pub(super) fn of<'a>(
             }
         }
     }
-    let required = undeclared(api, operations, &keys);
+    let (undeclared, required) = undeclared(api, operations, &keys);
     let mut credentials: Vec<(String, String)> =
         keys.iter().map(|k| (k.place.clone(), k.name.to_ascii_lowercase())).collect();
-    credentials.extend(required.iter().map(|k| (k.place.clone(), k.name.to_ascii_lowercase())));
+    credentials.extend(undeclared.iter().map(|k| (k.place.clone(), k.name.to_ascii_lowercase())));
 
     let mut schemes = Vec::new();
     let oauth_names: Vec<String> = flows.iter().map(|(name, _)| name.clone()).collect();
@@ -123,7 +123,11 @@ pub(super) fn of<'a>(
             alone.push(key);
         }
     }
-    let alone = if alone.is_empty() && schemes.is_empty() { required.clone() } else { alone };
+    let alone = match alone.is_empty() && schemes.is_empty() {
+        true if required.is_empty() => undeclared.into_iter().take(1).collect(),
+        true => required.clone(),
+        false => alone,
+    };
     if let Some(scheme) = api_key(&alone, &required) {
         schemes.push(scheme);
     }
@@ -198,9 +202,14 @@ fn key(api: &Api<'_>, at: &str, scheme: &str, value: &Map<String, Value>) -> Opt
     Some(Key { scheme: scheme.to_owned(), place: place.to_owned(), name: name.to_owned(), prefix })
 }
 
-/// Parameters that are credentials although no scheme says so: most operations need them.
-fn undeclared<'a>(api: &Api<'a>, operations: &[Operation<'a>], keys: &[Key]) -> Vec<Key> {
-    let mut seen: BTreeMap<(String, String), usize> = BTreeMap::new();
+/// Parameters that are credentials although no scheme says so: most operations have them. The second
+/// are those that most operations cannot do without.
+fn undeclared<'a>(
+    api: &Api<'a>,
+    operations: &[Operation<'a>],
+    keys: &[Key],
+) -> (Vec<Key>, Vec<Key>) {
+    let mut seen: BTreeMap<(String, String), (usize, usize)> = BTreeMap::new();
     for operation in operations {
         for (_, parameter) in params::declared(api, operation) {
             let (Some(name), Some(place)) = (said(parameter, "name"), said(parameter, "in")) else {
@@ -208,18 +217,26 @@ fn undeclared<'a>(api: &Api<'a>, operations: &[Operation<'a>], keys: &[Key]) -> 
             };
             let lower = name.to_ascii_lowercase();
             if USUAL.contains(&lower.as_str()) && matches!(place, "header" | "query") {
-                *seen.entry((place.to_owned(), name.to_owned())).or_default() += 1;
+                let needed = parameter.get("required") == Some(&Value::Bool(true));
+                let counts = seen.entry((place.to_owned(), name.to_owned())).or_default();
+                counts.0 += 1;
+                counts.1 += usize::from(needed);
             }
         }
     }
-    let most = operations.len();
-    seen.into_iter()
-        .filter(|((place, name), count)| {
-            let known = keys.iter().any(|k| k.place == *place && k.name.eq_ignore_ascii_case(name));
-            !known && count * 2 >= most && most > 0
-        })
-        .map(|((place, name), _)| Key { scheme: String::new(), place, name, prefix: "" })
-        .collect()
+    let most = |count: usize| count > 0 && count * 2 >= operations.len();
+    seen.retain(|(place, name), (count, _)| {
+        let known = keys.iter().any(|k| k.place == *place && k.name.eq_ignore_ascii_case(name));
+        !known && most(*count)
+    });
+    let key = |(place, name): &(String, String)| Key {
+        scheme: String::new(),
+        place: place.clone(),
+        name: name.clone(),
+        prefix: "",
+    };
+    let needed = seen.iter().filter(|(_, (_, needed))| most(*needed));
+    (seen.keys().map(key).collect(), needed.map(|(place, _)| key(place)).collect())
 }
 
 /// Keys that are required parameters of most operations.

@@ -27,9 +27,13 @@ pub(super) fn add<'a>(api: &Api<'a>, operation: &Operation<'a>, arguments: &mut 
     let (body, at) = api.follow(body, &format!("{}/requestBody", operation.at));
     let Value::Object(body) = body else { return Sent::default() };
     let needed = body.get("required") == Some(&Value::Bool(true));
-    let needed = needed || matches!(operation.method, "post" | "put" | "patch");
+    // Something is sent as soon as there is a body, so it has to be what the schema asks for; many
+    // descriptions forget to say that theirs is required.
+    let needed = needed || operation.method != "get";
     let Some(media) = chosen(api, body, &at) else { return Sent::default() };
-    let sent = kind_of(&media);
+    let (schema, _) = api.follow(media.value.get("schema").unwrap_or(&Value::Null), &media.at);
+    let is_object = schema.get("properties").is_some_and(Value::is_object);
+    let sent = kind_of(&media, is_object);
     let words = said(body, "description").unwrap_or_default();
     match sent.kind {
         Some("text") | Some("binary") => {
@@ -159,7 +163,7 @@ pub(super) fn is_json(kind: &str) -> bool {
         || kind.ends_with("/json")
 }
 
-fn kind_of(media: &Media<'_>) -> Sent {
+fn kind_of(media: &Media<'_>, is_object: bool) -> Sent {
     let kind = media.kind.as_str();
     let spelled = |fallback: &str| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "/+-.*_".contains(c);
@@ -187,6 +191,8 @@ fn kind_of(media: &Media<'_>) -> Sent {
         {
             (Some("text"), spelled("text/plain"))
         }
+        // What goes along with an upload is JSON; the type is that of what is uploaded.
+        _ if is_object => (None, None),
         _ => (Some("binary"), spelled("application/octet-stream")),
     };
     Sent { kind, content_type }

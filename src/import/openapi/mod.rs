@@ -38,8 +38,8 @@ const MOST_BYTES: usize = 100 * 1024;
 /// References that may follow each other.
 const MOST_HOPS: usize = 20;
 /// Methods that tools can have, and those that descriptions can have besides.
-const METHODS: [&str; 6] = ["get", "post", "put", "patch", "delete", "head"];
-const OTHER_METHODS: [&str; 2] = ["options", "trace"];
+const METHODS: [&str; 7] = ["get", "post", "put", "patch", "delete", "head", "options"];
+const OTHER_METHODS: [&str; 1] = ["trace"];
 
 /// A description, and what is known while it is read.
 struct Api<'a> {

@@ -153,7 +153,7 @@ fn hints(operation: &Operation<'_>) -> Value {
         words.contains(&first)
     };
     match operation.method {
-        "get" | "head" => json!({"read_only": true, "idempotent": true}),
+        "get" | "head" | "options" => json!({"read_only": true, "idempotent": true}),
         "delete" => json!({"destructive": true, "idempotent": true}),
         "put" => json!({"idempotent": true, "update": true}),
         "patch" => json!({"update": true}),

@@ -128,7 +128,10 @@ impl<'a> Walk<'_, 'a> {
             let Some(example) = fitting(schema, example) else { continue };
             let most =
                 if example.is_object() || example.is_array() { EXAMPLE.1 } else { EXAMPLE.0 };
-            let harmless = example.as_str().is_none_or(|t| text::clean(t, most) == t);
+            // `{{ID}}` and `<id>` stand for something.
+            let harmless = example.as_str().is_none_or(|t| {
+                text::clean(t, most) == t && !t.contains("{{") && !t.starts_with('<')
+            });
             if examples.len() < 3
                 && harmless
                 && example.to_string().len() <= most
@@ -159,6 +162,13 @@ impl<'a> Walk<'_, 'a> {
         for (name, parts) in shown {
             let token = format!("/properties/{}", super::token(name));
             properties.insert((*name).to_owned(), self.below(parts, &token, trail).into());
+        }
+        for name in gathered.required.iter().filter(|_| self.purpose != Use::Output) {
+            let declared = gathered.properties.iter().any(|(known, _)| known == name);
+            if !declared && !name.is_empty() && !properties.contains_key(*name) {
+                self.repair(trail, "a required property that is not declared may be anything");
+                properties.insert((*name).to_owned(), anything().into());
+            }
         }
         let mut required: Vec<Value> = Vec::new();
         for name in &gathered.required {

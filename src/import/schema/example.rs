@@ -30,14 +30,28 @@ pub fn of(schema: &Map<String, Value>, depth: usize) -> Value {
                 |inner| (0..count).map(|_| of(inner, depth + 1)).collect(),
             )
         }
-        "integer" | "number" => schema
-            .get("minimum")
-            .or_else(|| schema.get("maximum").filter(|m| m.as_f64().is_some_and(|m| m < 1.0)))
-            .cloned()
-            .unwrap_or(json!(1)),
+        "integer" | "number" => within(schema),
         "boolean" => json!(true),
         _ => text(schema, number).into(),
     }
+}
+
+/// A number inside of its bounds, which may not be allowed themselves.
+fn within(schema: &Map<String, Value>) -> Value {
+    let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
+    let number = match (bound("minimum"), bound("maximum")) {
+        (Some(low), Some(high)) if high - low > 2.0 => low + 1.0,
+        (Some(low), Some(high)) => low / 2.0 + high / 2.0,
+        (Some(low), None) => low + 1.0,
+        (None, Some(high)) => high.min(2.0) - 1.0,
+        (None, None) => 1.0,
+    };
+    if schema.get("type").and_then(Value::as_str) == Some("number") {
+        return json!(number);
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "bounds are within what is exact")]
+    let whole = number.floor() as i64;
+    json!(whole)
 }
 
 fn text(schema: &Map<String, Value>, number: impl Fn(&str) -> Option<u64>) -> String {

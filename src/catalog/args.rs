@@ -38,17 +38,27 @@ pub(super) fn check(
     let params = &tool.def.params.0;
     let mut given: Vec<Option<Value>> = vec![None; params.len()];
     let mut aliased: Vec<(usize, Value)> = Vec::new();
+    let mut flattened: Vec<((usize, Vec<String>), Value)> = Vec::new();
     for (name, value) in args {
         match tool.aliases.get(&name) {
             Some(i) if params[*i].0 == name => given[*i] = Some(value),
             Some(i) => aliased.push((*i, value)),
-            None => aliased.extend(nested(tool, &name, &value)),
+            None => {
+                let found = nested(tool, &name, &value);
+                if found.is_empty() {
+                    flattened.extend(flat(tool, &name).map(|place| (place, value)));
+                }
+                aliased.extend(found);
+            }
         }
     }
     for (i, value) in aliased {
         if given[i].as_ref().is_none_or(Value::is_null) {
             given[i] = Some(value);
         }
+    }
+    for ((i, path), value) in flattened {
+        put(&mut given[i], &path, value);
     }
     let mut checked = Map::new();
     for ((name, param), value) in params.iter().zip(given) {
@@ -81,6 +91,44 @@ fn nested(tool: &Tool, name: &str, value: &Value) -> Vec<(usize, Value)> {
             Some((*i, inner.clone()))
         })
         .collect()
+}
+
+/// The place of an argument that a caller wrote flat: `config_url` is the `url` of the object `config`, and
+/// `a_b_c` may be two levels deep. None where that is not clear.
+fn flat(tool: &Tool, name: &str) -> Option<(usize, Vec<String>)> {
+    fn inside(schema: &Schema, name: &str, levels: usize) -> Option<Vec<String>> {
+        if schema.properties.0.iter().any(|(known, _)| known == name) {
+            return Some(vec![name.to_owned()]);
+        }
+        schema.properties.0.iter().filter(|_| levels > 1).find_map(|(known, inner)| {
+            let rest = name.strip_prefix(known.as_str())?.strip_prefix('_')?;
+            let mut path = inside(inner, rest, levels - 1)?;
+            path.insert(0, known.clone());
+            Some(path)
+        })
+    }
+    let params = tool.def.params.0.iter().enumerate();
+    params
+        .filter(|(_, (_, param))| param.schema.kind == SchemaType::Object && !param.hidden)
+        .find_map(|(i, (known, param))| {
+            let rest = name.strip_prefix(known.as_str())?.strip_prefix('_')?;
+            Some((i, inside(&param.schema, rest, 2)?))
+        })
+}
+
+/// Puts a value into an object where nothing is yet, making the objects on the way.
+fn put(slot: &mut Option<Value>, path: &[String], value: Value) {
+    let mut place = slot.get_or_insert(Value::Null);
+    for key in path {
+        if place.is_null() {
+            *place = Value::Object(Map::new());
+        }
+        let Value::Object(fields) = place else { return };
+        place = fields.entry(key.clone()).or_insert(Value::Null);
+    }
+    if place.is_null() {
+        *place = value;
+    }
 }
 
 /// The value in the type that is asked for, where it plainly means that.

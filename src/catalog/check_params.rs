@@ -187,7 +187,7 @@ pub(super) fn request(def: &Def, say: &mut impl FnMut(String)) {
     for request in requests {
         let Some(kind) = &request.content_type else { continue };
         if !is_media_type(kind) {
-            say(format!("content_type: `{kind}` is no media type"));
+            say(format!("content_type: {kind:?} is no media type"));
         }
         if matches!(request.body, BodyKind::Form | BodyKind::Multipart) || request.raw.is_some() {
             say("content_type goes with a json, text or binary body".into());

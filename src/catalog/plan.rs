@@ -248,6 +248,7 @@ pub(super) fn method(method: model::Method) -> Method {
         model::Method::Patch => Method::PATCH,
         model::Method::Delete => Method::DELETE,
         model::Method::Head => Method::HEAD,
+        model::Method::Options => Method::OPTIONS,
     }
 }
 

@@ -247,7 +247,7 @@ fn one(schema: &Schema, name: &str, reader: Reader) -> Value {
 
 fn kind(schema: &Schema, model: bool) -> Value {
     let name = type_name(schema.kind);
-    if model || !(schema.nullable || !schema.also.is_empty()) {
+    if model || (!schema.nullable && schema.also.is_empty()) {
         return name.into();
     }
     let mut names: Vec<&str> =

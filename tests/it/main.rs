@@ -14,6 +14,7 @@ mod database_restart;
 mod dcr;
 mod execute;
 mod hard;
+mod import;
 mod limits;
 mod logbook;
 mod mcp;

@@ -184,6 +184,8 @@ pub enum Method {
     Delete,
     /// HEAD
     Head,
+    /// OPTIONS
+    Options,
 }
 
 /// One of several requests of a tool.

@@ -203,7 +203,7 @@ fn key(api: &Api<'_>, at: &str, scheme: &str, value: &Map<String, Value>) -> Opt
 }
 
 /// Parameters that are credentials although no scheme says so: most operations have them. The second
-/// are those that most operations cannot do without.
+/// are those that most of these cannot do without.
 fn undeclared<'a>(
     api: &Api<'a>,
     operations: &[Operation<'a>],
@@ -235,7 +235,7 @@ fn undeclared<'a>(
         name: name.clone(),
         prefix: "",
     };
-    let needed = seen.iter().filter(|(_, (_, needed))| most(*needed));
+    let needed = seen.iter().filter(|(_, (count, needed))| *needed > 0 && needed * 2 >= *count);
     (seen.keys().map(key).collect(), needed.map(|(place, _)| key(place)).collect())
 }
 

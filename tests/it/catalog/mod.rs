@@ -7,6 +7,7 @@ mod gate;
 mod loading;
 mod providers;
 mod rendering;
+pub mod rules;
 mod samples;
 mod tools;
 mod trigger_requests;

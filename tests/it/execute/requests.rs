@@ -14,7 +14,7 @@ async fn a_key_goes_into_its_header() {
     assert_eq!(answer["data"]["path"], "/api/things/a");
     let seen = world.provider.last();
     assert_eq!(seen.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
-    assert_eq!((seen.method.as_str(), seen.query.as_str()), ("GET", "filter=x+y"));
+    assert_eq!((seen.method.as_str(), seen.query.as_str()), ("GET", "filter=x%20y"));
 }
 
 #[tokio::test]

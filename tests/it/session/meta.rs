@@ -68,7 +68,8 @@ async fn toolkits_are_listed_by_name_category_and_connection() {
     };
     let config = json!({"user_id": "ann", "toolkits": {"disable": ["slack"]}});
     let (all, total) = list(config.clone(), json!({"size": 50})).await;
-    assert_eq!(all.len() as u64, total);
+    // A list has at most fifty, and says how many there are.
+    assert!(all.len() == 50 && total > 50, "{} of {total}", all.len());
     assert!(all.contains(&"github".to_owned()) && !all.contains(&"slack".to_owned()));
     let (some, same) = list(config.clone(), json!({"size": 2})).await;
     assert_eq!((some.len(), same), (2, total));

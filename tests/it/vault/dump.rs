@@ -87,6 +87,7 @@ const NOT_SEALED: &[(&str, &str)] = &[
     ("webhook_endpoint.ingress_hash", "a hash"),
     ("file_object.content", "a file that a tool gave"),
     ("session_file.content", "a file of an agent"),
+    ("upload.content", "a file for a tool"),
     ("data_key.id", "an id"),
     ("data_key.sealed", "sealed by a master key; `keys rewrap` knows it"),
     ("data_key.master_key_id", "an id"),

@@ -341,7 +341,7 @@ describe('connected accounts', () => {
 
 describe('toolkits and tools', () => {
   test('toolkits are listed with their number of tools', async () => {
-    const toolkits = await composio.toolkits.get();
+    const toolkits = await composio.toolkits.get({ limit: 1000 });
     for (const slug of ['github', 'gmail', 'slack', 'linear', 'stripe', 'hackernews', 'acme']) {
       assert.ok(toolkits.find((toolkit) => toolkit.slug === slug)?.meta.toolsCount > 0, slug);
     }

@@ -1,0 +1,207 @@
+//! The mock server, and the calls that are sent to it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use patchbay::catalog::{Files, LoadedFile, Scope, Tool, Toolkit};
+use patchbay::config::load_from;
+use patchbay::domain::outbound::OutboundRequest;
+use patchbay::domain::scheme::AuthSchemeKind;
+use patchbay::net::Client;
+use serde_json::{Map, Value};
+use url::Url;
+
+use crate::sample::Samples;
+
+/// Operations of one description that are called; of larger ones evenly many.
+const MOST_CALLS: usize = 1_000;
+
+/// Calls that were sent, and how many of them were taken.
+#[derive(Default)]
+pub struct Calls {
+    pub sent: usize,
+    pub accepted: usize,
+}
+
+struct Mock {
+    child: Child,
+    port: u16,
+}
+
+impl Drop for Mock {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Mock {
+    async fn start(file: &Path, prism: &Path) -> Option<Self> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = Command::new("node")
+            .arg("--max-old-space-size=6000")
+            .arg(prism)
+            .args(["mock", "-h", "127.0.0.1", "-p", &port.to_string(), "--verboseLevel", "fatal"])
+            .arg(file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mock = Self { child, port };
+        for _ in 0..600 {
+            if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+                return Some(mock);
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        None
+    }
+}
+
+fn client() -> Client {
+    let env: BTreeMap<String, String> =
+        [("PATCHBAY_EGRESS_ALLOW", "127.0.0.1"), ("PATCHBAY_OUTBOUND_TIMEOUT", "120s")]
+            .into_iter()
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .collect();
+    Client::new(&load_from(&env).unwrap()).unwrap()
+}
+
+/// Sends a call of every tool: with what it needs, and with everything that it takes.
+pub async fn calls(file: &Path, prism: &Path, toolkit: &Toolkit, log: &Path) -> [Calls; 2] {
+    let Some(mock) = Mock::start(file, prism).await else {
+        std::fs::write(log, "the mock server does not start").unwrap();
+        return Default::default();
+    };
+    let client = client();
+    let mut report = String::new();
+    let mut out = [Calls::default(), Calls::default()];
+    let every = toolkit.tools.len().div_ceil(MOST_CALLS).max(1);
+    for (calls, all) in out.iter_mut().zip([false, true]) {
+        let mut samples = Samples::new();
+        let mut requests = Vec::new();
+        for tool in toolkit.tools.iter().step_by(every) {
+            calls.sent += 1;
+            match request(toolkit, tool, all, &mut samples, mock.port) {
+                Ok(request) => requests.push((tool, request)),
+                Err(why) => writeln!(report, "{all} {}: not sent: {why}", tool.slug()).unwrap(),
+            }
+        }
+        let mut answers = stream::iter(requests)
+            .map(|(tool, request)| {
+                let shown = format!("{} {} {:?}", request.method, request.url, body(&request));
+                let client = client.clone();
+                async move { (tool, shown, client.notify(request).await) }
+            })
+            .buffer_unordered(4);
+        while let Some((tool, shown, answer)) = answers.next().await {
+            let (good, why) = match answer {
+                // It says what is wrong with a request in a header, or answers with an error of its own;
+                // any other status is one that the description has. What is wrong with the answer it
+                // would give is no matter of the request.
+                Ok(answer) => {
+                    let text = String::from_utf8_lossy(&answer.body).into_owned();
+                    let told = answer
+                        .headers
+                        .get("sl-violations")
+                        .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
+                    let told = told.filter(|told| told.contains("[\"request")).unwrap_or_default();
+                    let own = [
+                        "NO_COMPLEX_OBJECT_TEXT",
+                        "NO_RESPONSE_DEFINED",
+                        "NO_SUCCESS_RESPONSE_DEFINED",
+                    ];
+                    let refused = text.contains("stoplight.io/prism/errors#")
+                        && !own.iter().any(|error| text.contains(error));
+                    let why = format!(
+                        "{} {told} {}",
+                        answer.status,
+                        text.chars().take(500).collect::<String>()
+                    );
+                    (told.is_empty() && !refused, why)
+                }
+                Err(e) => (false, e.to_string()),
+            };
+            calls.accepted += usize::from(good);
+            if !good {
+                writeln!(report, "{all} {}: {shown}\n    {why}", tool.slug()).unwrap();
+            }
+        }
+    }
+    std::fs::write(log, report).unwrap();
+    out
+}
+
+fn body(request: &OutboundRequest) -> String {
+    use patchbay::domain::outbound::OutboundBody::{Empty, Form, Json, Multipart, Raw};
+    let text = match &request.body {
+        Empty => String::new(),
+        Json(value) => value.to_string(),
+        Form(pairs) => format!("{pairs:?}"),
+        Multipart(parts) => parts.iter().map(|part| part.name.clone() + " ").collect(),
+        Raw { content_type, .. } => content_type.clone(),
+    };
+    text.chars().take(400).collect()
+}
+
+fn request(
+    toolkit: &Toolkit,
+    tool: &Tool,
+    all: bool,
+    samples: &mut Samples,
+    port: u16,
+) -> Result<OutboundRequest, String> {
+    let mut args = tool
+        .check_arguments(samples.arguments(tool, all))
+        .map_err(|problems| problems.join("; "))?;
+    let fields =
+        |name: &str| Value::from(if name == "host" { "api.example.com" } else { "sample" });
+    let conn: Map<String, Value> = toolkit
+        .connection_names()
+        .into_iter()
+        .filter(|name| name == "host")
+        .map(|name| (name.clone(), fields(&name)))
+        .collect();
+    let file =
+        LoadedFile { name: "a.txt".into(), mimetype: "text/plain".into(), content: "text".into() };
+    let files = Files::from([("sample".to_owned(), file)]);
+    tool.put_files(&mut args, &files)?;
+    let scope = Scope { args: &args, conn: conn.clone(), steps: Map::new(), item: None };
+    let mut request = tool.render_with(toolkit, 0, &scope, &files)?;
+    let kind = toolkit.file.auth.iter().map(|s| s.scheme).find(|k| *k != AuthSchemeKind::NoAuth);
+    if let Some(injection) = kind.and_then(|kind| toolkit.injection(kind)) {
+        let names = ["access_token", "token", "api_key", "generic_api_key", "username", "password"];
+        let more =
+            toolkit.file.auth.iter().flat_map(|s| &s.connect_fields).map(|f| f.name.as_str());
+        let cred: Map<String, Value> =
+            names.into_iter().chain(more).map(|name| (name.to_owned(), "sample".into())).collect();
+        injection.render(&cred, &conn)?.apply(&mut request, None);
+    }
+    // The mock server has the paths of the description without that of its server.
+    let own = tool
+        .def
+        .request
+        .as_ref()
+        .and_then(|r| r.base_url.as_deref())
+        .and_then(|u| Url::parse(u).ok());
+    let base = own.map_or_else(|| toolkit.base_url(&conn), Ok)?;
+    let prefix = base.path().trim_end_matches('/').to_owned();
+    let path =
+        request.url.path().strip_prefix(prefix.as_str()).unwrap_or(request.url.path()).to_owned();
+    request.url.set_scheme("http").map_err(|()| "scheme")?;
+    request.url.set_host(Some("127.0.0.1")).map_err(|e| e.to_string())?;
+    request.url.set_port(Some(port)).map_err(|()| "port")?;
+    request.url.set_path(&path);
+    // Some descriptions tell operations with one path apart by a fragment, which is sent to nobody; the
+    // mock server takes it for a part of the path.
+    let origin = tool.def.origin.as_deref().unwrap_or_default();
+    if let Some((_, fragment)) = origin.split_once('#') {
+        let path = format!("{}%23{fragment}", request.url.path());
+        request.url.set_path(&path);
+    }
+    Ok(request)
+}

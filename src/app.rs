@@ -7,10 +7,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cache::Cache;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Catalogs, Entry, Toolkit, Trigger};
 use crate::config::Config;
 use crate::db;
 use crate::db::notify::Changed;
+use crate::domain::id::ProjectId;
 use crate::error::Result;
 use crate::limits::{RateLimiter, TriesByAddress};
 use crate::logbook::Logbook;
@@ -31,8 +32,8 @@ pub struct App {
     pub vault: Arc<Vault>,
     /// Memory of the hot path.
     pub cache: Arc<Cache>,
-    /// Toolkits.
-    pub catalog: Arc<Catalog>,
+    /// Toolkits, as each project sees them; see [`App::catalog`].
+    pub catalogs: Arc<Catalogs>,
     /// Finds tools.
     pub search: Search,
     /// Outbound HTTP.
@@ -65,9 +66,9 @@ impl App {
     /// # Errors
     /// Anything of the definitions or the outbound client that is wrong.
     pub fn new(config: Config, db: PgPool, vault: Vault) -> anyhow::Result<AppState> {
-        let catalog = Catalog::load(config.toolkits_dir.as_deref(), &config.providers)
+        let catalogs = Catalogs::load(config.toolkits_dir.as_deref(), &config.providers)
             .map_err(|e| anyhow::anyhow!("{}", e.0.join("\n")))?;
-        let catalog = Arc::new(catalog);
+        let catalogs = Arc::new(catalogs);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let vault = Arc::new(vault);
         let cache = Arc::new(Cache::new(db.clone(), vault.clone()));
@@ -83,8 +84,8 @@ impl App {
             db,
             vault,
             cache,
-            search: Search::new(catalog.clone()),
-            catalog,
+            search: Search::new(catalogs.clone()),
+            catalogs,
             net,
             files,
             logbook,
@@ -94,6 +95,27 @@ impl App {
             stop,
             tasks,
         }))
+    }
+
+    /// The toolkits that a project sees at this moment. Whoever answers a request takes it once.
+    pub fn catalog(&self, project: &ProjectId) -> Arc<Catalog> {
+        self.catalogs.of(project)
+    }
+
+    /// A toolkit as a project sees it, by slug in any case.
+    pub fn toolkit(&self, project: &ProjectId, slug: &str) -> Option<Arc<Toolkit>> {
+        self.catalog(project).toolkit(slug).cloned()
+    }
+
+    /// A tool as a project sees it, by slug or alias, with its toolkit.
+    pub fn tool(&self, project: &ProjectId, slug: &str) -> Option<(Arc<Toolkit>, Arc<Entry>)> {
+        self.catalog(project).tool(slug).map(|(toolkit, tool)| (toolkit.clone(), tool.clone()))
+    }
+
+    /// A trigger type as a project sees it, by slug or alias, with its toolkit.
+    pub fn trigger(&self, project: &ProjectId, slug: &str) -> Option<(Arc<Toolkit>, Arc<Trigger>)> {
+        let catalog = self.catalog(project);
+        catalog.trigger(slug).map(|(toolkit, trigger)| (toolkit.clone(), trigger.clone()))
     }
 
     /// Tells every replica, this one at once, that something changed. Call it inside the

@@ -129,7 +129,8 @@ fn all(folder: &Path, prism: &Path, out: &Path, ids: &[&str]) {
         if let Some(toolkit) = catalog.toolkit(definition.toolkit["slug"].as_str().unwrap()) {
             row.compiled = toolkit.tools.len();
             for tool in &toolkit.tools {
-                let mut found = rules::of_tool(tool);
+                let tool = tool.open().unwrap();
+                let mut found = rules::of_tool(&tool);
                 if tool.def.description.chars().count() > 1024 {
                     found.push(format!("{}: description", tool.slug()));
                 }

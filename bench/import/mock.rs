@@ -86,7 +86,8 @@ pub async fn calls(file: &Path, prism: &Path, toolkit: &Toolkit, log: &Path) -> 
         let mut requests = Vec::new();
         for tool in toolkit.tools.iter().step_by(every) {
             calls.sent += 1;
-            match request(toolkit, tool, all, &mut samples, mock.port) {
+            let open = tool.open().unwrap();
+            match request(toolkit, &open, all, &mut samples, mock.port) {
                 Ok(request) => requests.push((tool, request)),
                 Err(why) => writeln!(report, "{all} {}: not sent: {why}", tool.slug()).unwrap(),
             }

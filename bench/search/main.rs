@@ -5,9 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use patchbay::catalog::Catalog;
+use patchbay::catalog::{Catalog, Catalogs};
 use patchbay::config::Providers;
-use patchbay::search::{Doc, Index, Search};
+use patchbay::search::{Doc, Index, Search, Searcher};
 
 /// What is asked when no file is given.
 const USUAL: [&str; 6] = [
@@ -26,10 +26,10 @@ struct Asked {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let catalog = std::sync::Arc::new(Catalog::load(None, &Providers::default())?);
-    let search = Search::new(catalog.clone());
+    let catalogs = std::sync::Arc::new(Catalogs::load(None, &Providers::default())?);
+    let catalog = catalogs.server();
     let begin = Instant::now();
-    search.warm();
+    let search = Search::new(catalogs).server();
     let tools: usize = catalog.toolkits().iter().map(|toolkit| toolkit.tools.len()).sum();
     println!("{tools} tools, index made in {:?}", begin.elapsed());
     let asked = match file {
@@ -64,7 +64,7 @@ fn read(text: &str, catalog: &Catalog) -> Result<Vec<Asked>, Box<dyn std::error:
     Ok(asked)
 }
 
-fn quality(search: &Search, asked: &[Asked]) {
+fn quality(search: &Searcher, asked: &[Asked]) {
     let (mut at, mut ndcg) = ([0; 3], 0.0);
     for Asked { query, expected } in asked {
         let found = search.find(&search.query(query), 10, |_, _| true);
@@ -102,7 +102,8 @@ fn time(what: &str, asked: &[Asked], find: impl Fn(&str) -> usize) {
 
 /// A tool of the catalogue in a toolkit of another name.
 struct Copied<'a> {
-    tool: &'a patchbay::catalog::Tool,
+    tool: &'a patchbay::catalog::Entry,
+    params: Vec<(String, String)>,
     slug: String,
     toolkit: String,
     text: &'a str,
@@ -111,8 +112,6 @@ struct Copied<'a> {
 impl Copied<'_> {
     fn doc(&self) -> Doc<'_> {
         let def = &self.tool.def;
-        let text = |p: &patchbay::catalog::model::Param| p.schema.description.clone();
-        let params = def.params.0.iter().filter(|(_, p)| text(p).is_some());
         Doc {
             slug: &self.slug,
             name: &def.name,
@@ -120,9 +119,7 @@ impl Copied<'_> {
             toolkit: &self.toolkit,
             toolkit_name: &self.toolkit,
             toolkit_text: self.text,
-            params: params
-                .map(|(n, p)| (n.as_str(), p.schema.description.as_deref().unwrap_or_default()))
-                .collect(),
+            params: self.params.iter().map(|(n, t)| (n.as_str(), t.as_str())).collect(),
             tags: def.tags.iter().map(String::as_str).collect(),
             ..Doc::default()
         }
@@ -141,7 +138,8 @@ fn made_of(catalog: &Catalog, count: usize) -> Vec<Copied<'_>> {
                 let own = tool.slug().get(toolkit.slug().len()..).unwrap_or_default();
                 let slug = format!("{}{own}", name.to_uppercase());
                 let text = toolkit.file.description.as_str();
-                copies.push(Copied { tool, slug, toolkit: name.clone(), text });
+                let params = tool.texts();
+                copies.push(Copied { tool, params, slug, toolkit: name.clone(), text });
             }
         }
     }

@@ -383,10 +383,17 @@ pub(super) fn resolves_in(
     }
 }
 
+/// Whether a request of the tool has a root of its own that depends on the connection.
+pub(super) fn has_open_base(tool: &Tool) -> bool {
+    tool.steps.iter().filter_map(|step| step.call.base.as_ref()).any(|base| !base.is_fixed())
+}
+
 /// Checks the templates of `toolkit.yaml` and that a templated root is fenced in by `hosts`.
+/// `has_open_base`: one of its tools has such a root.
 pub(super) fn toolkit_templates(
     source: &SourceFile,
     toolkit: &Toolkit,
+    has_open_base: bool,
     problems: &mut Vec<String>,
 ) {
     let mut say = |problem: String| problems.push(format!("{}:1:1: {problem}", source.label));
@@ -400,12 +407,10 @@ pub(super) fn toolkit_templates(
             say(format!("`{name}` is not a field of the connection"));
         }
     }
-    let steps = toolkit.tools.iter().flat_map(|tool| &tool.steps);
-    let bases = steps.filter_map(|step| step.call.base.as_ref());
     let mut fields =
         toolkit.file.auth.iter().flat_map(|s| s.connect_fields.iter().chain(&s.config_fields));
     let fenced = !toolkit.file.hosts.is_empty() || fields.any(|field| field.host);
-    if bases.chain([&toolkit.base]).any(|base| !base.is_fixed()) && !fenced {
+    if (has_open_base || !toolkit.base.is_fixed()) && !fenced {
         say("a base_url with templates needs `hosts`".into());
     }
     for scheme in &toolkit.file.auth {

@@ -5,8 +5,10 @@ use std::sync::{Arc, OnceLock};
 
 use serde::de::DeserializeOwned;
 
+use super::entry::Entry;
 use super::hosts::{Base, Hosts};
 use super::inject::Injection;
+use super::layer::Layer;
 use super::login::{self, Login};
 use super::model::{self, ToolkitFile, ToolsFile, TriggersFile};
 use super::probe::Probes;
@@ -28,7 +30,8 @@ pub(super) fn load(extra: Option<&Path>, providers: &Providers) -> Result<Catalo
         problems.append(&mut found);
         toolkits.extend(result.map(Arc::new));
     }
-    let catalog = indexed(toolkits, &mut problems);
+    let layer = Layer::new(toolkits, &mut problems);
+    let catalog = Catalog::of(vec![Arc::new(layer)]);
     for slug in providers.slugs() {
         if problems.is_empty() && catalog.toolkit(slug).is_none() {
             problems.push(format!("providers file: there is no toolkit `{slug}`"));
@@ -65,34 +68,6 @@ fn all(
     });
     done.sort_by_key(|(i, _)| *i);
     done.into_iter().map(|(_, result)| result).collect()
-}
-
-fn indexed(mut toolkits: Vec<Arc<Toolkit>>, problems: &mut Vec<String>) -> Catalog {
-    toolkits.sort_by(|a, b| a.file.slug.cmp(&b.file.slug));
-    let mut catalog = Catalog::default();
-    for (t, toolkit) in toolkits.iter().enumerate() {
-        if catalog.by_slug.insert(toolkit.file.slug.clone(), t).is_some() {
-            problems.push(format!("toolkit `{}` is defined twice", toolkit.file.slug));
-        }
-        for (i, tool) in toolkit.tools.iter().enumerate() {
-            for name in std::iter::once(&tool.def.slug).chain(&tool.def.aliases) {
-                if let Some((ot, oi)) = catalog.tools.insert(name.clone(), (t, i)) {
-                    let other = &toolkits[ot].tools[oi].def.slug;
-                    let slug = &tool.def.slug;
-                    problems.push(format!("`{name}` names two tools: {other} and {slug}"));
-                }
-            }
-        }
-        for (i, trigger) in toolkit.triggers.iter().enumerate() {
-            for name in std::iter::once(&trigger.def.slug).chain(&trigger.def.aliases) {
-                if catalog.triggers.insert(name.clone(), (t, i)).is_some() {
-                    problems.push(format!("`{name}` names two trigger types"));
-                }
-            }
-        }
-    }
-    catalog.toolkits = toolkits;
-    catalog
 }
 
 /// Reads YAML. A problem comes out as `file:line:column: what`.
@@ -153,11 +128,13 @@ fn toolkit(
     overridden(&mut file, provider);
     overridden_oauth1(&mut file, provider);
     let mut compiled = Vec::with_capacity(tools.len());
+    let mut has_base = false;
     for (part, def) in tools {
         match tool(def, &file, provider) {
             Ok(tool) => {
                 check::templates(part, &file, &tool, problems);
-                compiled.push(Arc::new(tool));
+                has_base |= check::has_open_base(&tool);
+                compiled.push(Arc::new(Entry::open_one(tool)));
             }
             Err((slug, found)) => {
                 let at = check::at(part, &slug);
@@ -167,9 +144,9 @@ fn toolkit(
     }
     let probes = probes(main, &file, provider, problems);
     let triggers = compiled_triggers(triggers, &file, provider, problems);
-    match parts(file, provider, (compiled, triggers), probes) {
+    match parts(Arc::new(file), provider, (compiled, triggers), probes) {
         Ok(toolkit) => {
-            check::toolkit_templates(main, &toolkit, problems);
+            check::toolkit_templates(main, &toolkit, has_base, problems);
             (problems.len() == before).then_some(toolkit)
         }
         Err(found) => {
@@ -212,7 +189,7 @@ fn compiled_triggers(
 }
 
 /// Compiles the calls that check new credentials.
-fn probes(
+pub(super) fn probes(
     main: &SourceFile,
     file: &ToolkitFile,
     provider: Option<&Provider>,
@@ -237,7 +214,7 @@ fn probes(
 }
 
 /// Puts the operator's OAuth endpoints in place of the definition's.
-fn overridden(file: &mut ToolkitFile, provider: Option<&Provider>) {
+pub(super) fn overridden(file: &mut ToolkitFile, provider: Option<&Provider>) {
     let Some(provider) = provider else { return };
     if provider.base_url.is_some() {
         // The authorization server is then the replacement's.
@@ -270,7 +247,7 @@ fn overridden(file: &mut ToolkitFile, provider: Option<&Provider>) {
 
 /// The same for OAuth 1.0a: the operator's token endpoint stands for the first leg's and the last
 /// leg's, which differ in their last segment.
-fn overridden_oauth1(file: &mut ToolkitFile, provider: Option<&Provider>) {
+pub(super) fn overridden_oauth1(file: &mut ToolkitFile, provider: Option<&Provider>) {
     let Some(provider) = provider else { return };
     for oauth1 in file.auth.iter_mut().filter_map(|scheme| scheme.oauth1.as_mut()) {
         if let Some(url) = &provider.authorize_url {
@@ -285,10 +262,11 @@ fn overridden_oauth1(file: &mut ToolkitFile, provider: Option<&Provider>) {
     }
 }
 
-fn parts(
-    file: ToolkitFile,
+/// Puts a toolkit together.
+pub(super) fn parts(
+    file: Arc<ToolkitFile>,
     provider: Option<&Provider>,
-    (tools, triggers): (Vec<Arc<Tool>>, Vec<Arc<Trigger>>),
+    (tools, triggers): (Vec<Arc<Entry>>, Vec<Arc<Trigger>>),
     probes: Vec<(AuthSchemeKind, Probes)>,
 ) -> Result<Toolkit, Vec<String>> {
     let mut problems = Vec::new();
@@ -325,7 +303,8 @@ fn parts(
     }
 }
 
-fn tool(
+/// Compiles one tool.
+pub(super) fn tool(
     def: model::Tool,
     toolkit: &ToolkitFile,
     provider: Option<&Provider>,
@@ -346,7 +325,7 @@ fn tool(
     Ok(Tool {
         input_schema: schema::input(&def, Reader::Model),
         output_schema: schema::output(&def, &rule),
-        tags: tags(&def),
+        tags: tags(&def.tags, &def.hints, def.request.is_some() || !def.steps.is_empty()),
         rule,
         steps,
         result,
@@ -357,10 +336,9 @@ fn tool(
     })
 }
 
-fn tags(def: &model::Tool) -> Vec<String> {
-    let hints = &def.hints;
-    let open = def.request.is_some() || !def.steps.is_empty();
-    let mut tags = def.tags.clone();
+/// The tags of a definition and its behaviour hints. `open`: it calls somebody.
+pub(super) fn tags(own: &[String], hints: &model::Hints, open: bool) -> Vec<String> {
+    let mut tags = own.to_vec();
     for (set, tag) in [
         (hints.read_only, "readOnlyHint"),
         (hints.destructive, "destructiveHint"),

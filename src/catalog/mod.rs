@@ -5,6 +5,9 @@
 //! | `model` | the file format, field by field |
 //! | `source` | where the files are: embedded, and a folder of the operator |
 //! | `load` | files to [`Catalog`], all problems at once |
+//! | `compile` | JSON to a toolkit, tools that are wrong left out; and how that is stored |
+//! | `entry` | tools as lists know them, opened on demand |
+//! | `layer`, `live` | what a project sees, and how it changes |
 //! | `check` | what serde cannot see: names, placeholders, scopes |
 //! | `schema` | JSON Schemas that models are shown, and the one that arguments are checked by |
 //! | `args` | aliases, coercion, defaults, validation |
@@ -28,12 +31,16 @@ mod check_dcr;
 mod check_oauth2;
 mod check_params;
 mod check_relations;
+mod compile;
 pub mod endpoint;
+mod entry;
 pub mod fields;
 mod file;
 mod filters;
 mod hosts;
 mod inject;
+mod layer;
+mod live;
 mod load;
 mod login;
 mod mime;
@@ -62,29 +69,24 @@ use crate::domain::outbound::OutboundRequest;
 use crate::domain::scheme::AuthSchemeKind;
 use model::ResponseRule;
 
+pub use compile::{Bad, Compiled, Packed, compile, definition, unpack};
+pub use entry::{Entry, Head, HeadParam, Opened, Shown};
 pub use file::{Files, LoadedFile};
 pub use inject::{Injected, Injection};
+pub use layer::{Catalog, Layer};
+pub use live::{Catalogs, Change};
 pub use login::{LoggedIn, Login, LoginScope, StepRule, Unsigned};
 pub use plan::Step;
 pub use probe::{Probe, Probes};
 pub use trigger::Trigger;
 
-/// Everything that was loaded; never changes while the server runs.
-#[derive(Debug, Default)]
-pub struct Catalog {
-    toolkits: Vec<Arc<Toolkit>>,
-    by_slug: HashMap<String, usize>,
-    tools: HashMap<String, (usize, usize)>,
-    triggers: HashMap<String, (usize, usize)>,
-}
-
 /// A toolkit, checked, with the operator's overrides applied.
 #[derive(Debug)]
 pub struct Toolkit {
     /// As the file has it, but for the operator's OAuth endpoints.
-    pub file: model::ToolkitFile,
+    pub file: Arc<model::ToolkitFile>,
     /// Its tools in file order.
-    pub tools: Vec<Arc<Tool>>,
+    pub tools: Vec<Arc<Entry>>,
     /// Its trigger types in file order.
     pub triggers: Vec<Arc<Trigger>>,
     base: hosts::Base,
@@ -158,40 +160,15 @@ impl Catalog {
     pub fn check(extra: Option<&Path>, providers: &Providers) -> Result<Self, CatalogErrors> {
         let catalog = Self::load(extra, providers)?;
         let problems: Vec<String> = catalog
-            .toolkits
+            .toolkits()
             .iter()
             .flat_map(|toolkit| &toolkit.tools)
-            .filter_map(|tool| tool.compile_validator().err())
+            .filter_map(|tool| match tool.open() {
+                Ok(tool) => tool.compile_validator().err(),
+                Err(error) => Some(error.to_string()),
+            })
             .collect();
         if problems.is_empty() { Ok(catalog) } else { Err(CatalogErrors(problems)) }
-    }
-
-    /// Toolkits by slug, sorted.
-    pub fn toolkits(&self) -> &[Arc<Toolkit>] {
-        &self.toolkits
-    }
-
-    /// A toolkit by slug, in any case.
-    pub fn toolkit(&self, slug: &str) -> Option<&Arc<Toolkit>> {
-        let at = match self.by_slug.get(slug) {
-            Some(at) => *at,
-            None => *self.by_slug.get(&slug.to_lowercase())?,
-        };
-        self.toolkits.get(at)
-    }
-
-    /// A tool by slug or alias (exact case), with its toolkit.
-    pub fn tool(&self, slug: &str) -> Option<(&Arc<Toolkit>, &Arc<Tool>)> {
-        let (toolkit, tool) = *self.tools.get(slug)?;
-        let toolkit = self.toolkits.get(toolkit)?;
-        Some((toolkit, toolkit.tools.get(tool)?))
-    }
-
-    /// A trigger type by slug or alias (exact case), with its toolkit.
-    pub fn trigger(&self, slug: &str) -> Option<(&Arc<Toolkit>, &Arc<Trigger>)> {
-        let (toolkit, trigger) = *self.triggers.get(slug)?;
-        let toolkit = self.toolkits.get(toolkit)?;
-        Some((toolkit, toolkit.triggers.get(trigger)?))
     }
 }
 

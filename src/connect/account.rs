@@ -317,8 +317,8 @@ async fn with_credentials(
     config: &AuthConfig,
     val: &Map<String, Value>,
 ) -> Result<Account> {
-    let toolkit = toolkit(app, &account.toolkit_slug)?;
-    let scheme = scheme(toolkit, account.scheme)?;
+    let toolkit = toolkit(app, &account.project_id, &account.toolkit_slug)?;
+    let scheme = scheme(&toolkit, account.scheme)?;
     let mut given = account.state.0.clone();
     given.remove("revoked_at");
     given.extend(val.iter().map(|(k, v)| (k.clone(), v.clone())));

@@ -86,10 +86,10 @@ pub async fn activate(
     if let Err(denied) = itself(app, config, &mut account).await? {
         return Ok(Err(denied));
     }
-    let toolkit = toolkit(app, &account.toolkit_slug)?;
-    let imported = login::has_token(toolkit, account.scheme, &account.state.0);
+    let toolkit = toolkit(app, &account.project_id, &account.toolkit_slug)?;
+    let imported = login::has_token(&toolkit, account.scheme, &account.state.0);
     if let (false, Some(login)) =
-        (imported, Login::of(toolkit, account.scheme, Some(config), &account.state))
+        (imported, Login::of(&toolkit, account.scheme, Some(config), &account.state))
     {
         match login.run(&app.net).await {
             Ok(tokens) => {
@@ -112,14 +112,14 @@ async fn itself(
     config: &AuthConfig,
     account: &mut Account,
 ) -> Result<Result<(), Denied>> {
-    let toolkit = toolkit(app, &account.toolkit_slug)?;
+    let toolkit = toolkit(app, &account.project_id, &account.toolkit_slug)?;
     let unattended = account.scheme == AuthSchemeKind::Oauth2
-        && !scheme(toolkit, account.scheme)?.by_browser()
+        && !scheme(&toolkit, account.scheme)?.by_browser()
         && account.state.text("access_token").is_none();
     if !unattended {
         return Ok(Ok(()));
     }
-    let provider = Provider::of(&app.config, toolkit, config, &account.state)?;
+    let provider = Provider::of(&app.config, &toolkit, config, &account.state)?;
     match provider.client_credentials(&app.net).await {
         Ok(tokens) => {
             account.token_expires_at = tokens.write(&mut account.state, now());
@@ -139,7 +139,8 @@ async fn itself(
 /// # Errors
 /// 400 when the provider does not accept the credentials, 503 when it could not be asked.
 pub async fn again(app: &App, config: &AuthConfig, account: &Account) -> Result<Account> {
-    let scheme = scheme(toolkit(app, &account.toolkit_slug)?, account.scheme)?;
+    let toolkit = toolkit(app, &account.project_id, &account.toolkit_slug)?;
+    let scheme = scheme(&toolkit, account.scheme)?;
     let mut next = account.clone();
     for name in token_name(scheme).into_iter().chain(TOKEN_FIELDS) {
         next.state.0.remove(name);

@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 
 use super::{fields, find_config, scheme, toolkit};
 use crate::app::{App, AppState};
-use crate::catalog::Toolkit;
 use crate::catalog::fields::{config_fields, connect_fields};
 use crate::catalog::model::AuthScheme;
+use crate::catalog::{Catalog, Toolkit};
 use crate::credentials::managed_unavailable;
 use crate::credentials::revocation::{self, Cause, Clerk};
 use crate::db;
@@ -165,8 +165,8 @@ pub async fn newest_or_create(
 
 /// A new auth config that is not stored yet.
 fn prepared(app: &App, project: &Project, new: New) -> Result<AuthConfig> {
-    let toolkit = toolkit(app, new.toolkit_slug.trim())?;
-    let (scheme, is_managed) = choose(app, toolkit, &new)?;
+    let toolkit = toolkit(app, &project.id, new.toolkit_slug.trim())?;
+    let (scheme, is_managed) = choose(app, &toolkit, &new)?;
     let name = new
         .name
         .clone()
@@ -188,7 +188,7 @@ fn prepared(app: &App, project: &Project, new: New) -> Result<AuthConfig> {
         created_at: at,
         updated_at: at,
     };
-    apply(app, &mut config, toolkit, scheme, new.change)?;
+    apply(app, &mut config, &toolkit, scheme, new.change)?;
     Ok(config)
 }
 
@@ -213,9 +213,9 @@ pub async fn update(
         return Err(Error::not_found(codes::AUTH_CONFIG_NOT_FOUND, "Auth config", id.as_str()));
     };
     let mut config = app.vault.open_auth_config(row).await?;
-    let toolkit = toolkit(app, &config.toolkit_slug)?;
-    let scheme = scheme(toolkit, config.scheme)?;
-    apply(app, &mut config, toolkit, scheme, change)?;
+    let toolkit = toolkit(app, &config.project_id, &config.toolkit_slug)?;
+    let scheme = scheme(&toolkit, config.scheme)?;
+    apply(app, &mut config, &toolkit, scheme, change)?;
     save(app, &config).await
 }
 
@@ -329,13 +329,14 @@ fn apply(
     if let Some(shared) = change.shared_credentials {
         merge_plain("shared_credentials", &mut config.shared_credentials.0, shared, &mut problems);
     }
+    let catalog = app.catalog(&config.project_id);
     if let Some(tools) = change.restrict_to_tools {
-        config.restrict_to_tools = tools_of(app, toolkit, &tools, &mut problems);
+        config.restrict_to_tools = tools_of(&catalog, toolkit, &tools, &mut problems);
     }
     if let Some(tools) = change.scope_tools {
-        config.scope_tools = tools_of(app, toolkit, &tools, &mut problems);
+        config.scope_tools = tools_of(&catalog, toolkit, &tools, &mut problems);
         if let (Some(tools), false) = (&config.scope_tools, scopes_given) {
-            let scopes = scopes_of(app, tools);
+            let scopes = scopes_of(&catalog, tools);
             if !scopes.is_empty() {
                 config.credentials.0.insert("scopes".into(), scopes.into());
             }
@@ -489,14 +490,14 @@ fn is_redirect_uri(value: &Value) -> bool {
 
 /// Tools by their own slugs; none for an empty list.
 fn tools_of(
-    app: &App,
+    catalog: &Catalog,
     toolkit: &Arc<Toolkit>,
     slugs: &[String],
     problems: &mut Vec<String>,
 ) -> Option<Vec<String>> {
     let mut tools = Vec::new();
     for slug in slugs {
-        match app.catalog.tool(slug) {
+        match catalog.tool(slug) {
             Some((owner, tool)) if owner.file.slug == toolkit.file.slug => {
                 tools.push(tool.def.slug.clone());
             }
@@ -512,10 +513,10 @@ fn tools_of(
 }
 
 /// The scopes that tools need at least: of each the first set that suffices.
-fn scopes_of(app: &App, tools: &[String]) -> Vec<String> {
+fn scopes_of(catalog: &Catalog, tools: &[String]) -> Vec<String> {
     let mut scopes: Vec<String> = Vec::new();
     for slug in tools {
-        let sets = app.catalog.tool(slug).map(|(_, t)| t.def.scopes.as_slice());
+        let sets = catalog.tool(slug).map(|(_, t)| t.def.scopes.as_slice());
         for scope in sets.and_then(<[_]>::first).into_iter().flatten() {
             if !scopes.contains(scope) {
                 scopes.push(scope.clone());

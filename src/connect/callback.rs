@@ -126,7 +126,7 @@ pub async fn finish(app: &App, answer: Answer) -> Result<Outcome> {
         .read_account(&ticket.project_id, &ticket.account_id)
         .await?
         .ok_or_else(|| invalid("the connection was deleted meanwhile"))?;
-    let toolkit = toolkit(app, &account.toolkit_slug)?;
+    let toolkit = toolkit(app, &account.project_id, &account.toolkit_slug)?;
     let rule = toolkit.scheme(account.scheme).and_then(|s| s.oauth2.as_ref());
     if refusal(&answer, account.scheme, rule).is_none()
         && let Some(url) = verifier::url_of(app, &account).await?
@@ -145,7 +145,7 @@ pub(super) async fn complete(
     answer: &Answer,
 ) -> Result<Finished> {
     let config = find_config(app, &account.project_id, &account.auth_config_id).await?;
-    let toolkit = toolkit(app, &account.toolkit_slug)?;
+    let toolkit = toolkit(app, &account.project_id, &account.toolkit_slug)?;
     let rule = toolkit.scheme(account.scheme).and_then(|s| s.oauth2.as_ref());
     let outcome = match refusal(answer, account.scheme, rule) {
         Some(why) => Err(why),
@@ -203,9 +203,9 @@ async fn third_leg(
     if token.is_empty() || answer.oauth_token.as_deref() != Some(token) {
         return Ok(Err("The provider sent the token of another request back".to_owned()));
     }
-    let toolkit = toolkit(app, &account.toolkit_slug)?;
+    let toolkit = toolkit(app, &account.project_id, &account.toolkit_slug)?;
     let state = inherited(config, &account.state);
-    let provider = oauth1::Provider::of(&app.config, toolkit, config, &state)?;
+    let provider = oauth1::Provider::of(&app.config, &toolkit, config, &state)?;
     let verifier = answer.oauth_verifier.as_deref().unwrap_or_default();
     Ok(match provider.finish(&app.net, token, secret, verifier).await {
         Ok(granted) => {
@@ -227,7 +227,7 @@ async fn tokens(
     answer: &Answer,
     rule: Option<&OAuth2>,
 ) -> Result<Result<Account, String>> {
-    let toolkit = toolkit(app, &account.toolkit_slug)?;
+    let toolkit = toolkit(app, &account.project_id, &account.toolkit_slug)?;
     // The client that the authorization was begun with, where it is not the auth config's.
     let client = ticket.data.get("dcr").and_then(Registered::from_value);
     let provider = match &client {
@@ -235,9 +235,9 @@ async fn tokens(
             if let Err(why) = client.check_issuer(answer.rest.get("iss").map(String::as_str)) {
                 return Ok(Err(why));
             }
-            client.provider(&app.config, toolkit, config, &account.state)?
+            client.provider(&app.config, &toolkit, config, &account.state)?
         }
-        None => Provider::of(&app.config, toolkit, config, &account.state)?,
+        None => Provider::of(&app.config, &toolkit, config, &account.state)?,
     };
     let code = answer.code(rule).unwrap_or_default();
     let text = |name: &str| ticket.data.get(name).and_then(Value::as_str);
@@ -259,7 +259,7 @@ async fn tokens(
         }
         Err(failure) => {
             if client.is_some() && dcr::is_forgotten(&failure) {
-                dcr::forget(&app.db, &app.vault, toolkit, config, &next.state).await?;
+                dcr::forget(&app.db, &app.vault, &toolkit, config, &next.state).await?;
             }
             Err(format!("OAuth callback failed during token exchange: {failure}"))
         }

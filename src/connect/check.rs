@@ -31,7 +31,7 @@ pub(super) async fn check(
     config: &AuthConfig,
     account: &mut Account,
 ) -> Result<Option<String>> {
-    let toolkit = toolkit(app, &account.toolkit_slug)?;
+    let toolkit = toolkit(app, &account.project_id, &account.toolkit_slug)?;
     account.identity = None;
     let Some(probes) = toolkit.probes(account.scheme) else { return Ok(None) };
     let refused = |status: u16| {
@@ -39,14 +39,14 @@ pub(super) async fn check(
         Ok(Some(format!("{name} does not accept these credentials (it answered HTTP {status})")))
     };
     if let Some(probe) = &probes.verify
-        && let Some((status, body)) = ask(app, toolkit, config, account, probe).await
+        && let Some((status, body)) = ask(app, &toolkit, config, account, probe).await
         && probe.refuses(status, &body)
         && !is_import(account)
     {
         return refused(status);
     }
     if let Some(probe) = &probes.identity
-        && let Some((status, body)) = ask(app, toolkit, config, account, probe).await
+        && let Some((status, body)) = ask(app, &toolkit, config, account, probe).await
     {
         if probe.refuses(status, &body) && !is_import(account) {
             return refused(status);

@@ -104,8 +104,8 @@ pub async fn open(app: &App, token: &str) -> Result<Link> {
     }
     let config = super::usable_config(app, &account.project_id, &account.auth_config_id).await?;
     let project = db::project::get(&app.db, &account.project_id).await?.ok_or_else(unknown)?;
-    let toolkit = toolkit(app, &account.toolkit_slug)?;
-    let scheme = scheme(toolkit, account.scheme)?;
+    let toolkit = toolkit(app, &account.project_id, &account.toolkit_slug)?;
+    let scheme = scheme(&toolkit, account.scheme)?;
     let fields: Vec<FieldSpec> = connect_fields(scheme)
         .into_iter()
         .filter(|f| {
@@ -139,7 +139,8 @@ pub async fn open(app: &App, token: &str) -> Result<Link> {
 /// # Errors
 /// As [`open`], for a link that was used meanwhile, or with its last try.
 pub async fn submit(app: &App, link: &Link, form: &BTreeMap<String, String>) -> Result<Submitted> {
-    let scheme = scheme(toolkit(app, &link.account.toolkit_slug)?, link.account.scheme)?;
+    let toolkit = toolkit(app, &link.account.project_id, &link.account.toolkit_slug)?;
+    let scheme = scheme(&toolkit, link.account.scheme)?;
     // What was given beforehand holds where the person left a field alone.
     let mut given = link.given.clone();
     for field in &link.fields {

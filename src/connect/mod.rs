@@ -28,8 +28,8 @@ use crate::error::{Error, Result, codes};
 ///
 /// # Errors
 /// 404 when there is none of this slug.
-pub fn toolkit<'a>(app: &'a App, slug: &str) -> Result<&'a Arc<Toolkit>> {
-    app.catalog.toolkit(slug).ok_or_else(|| {
+pub fn toolkit(app: &App, project: &ProjectId, slug: &str) -> Result<Arc<Toolkit>> {
+    app.toolkit(project, slug).ok_or_else(|| {
         Error::not_found(codes::TOOLKIT_NOT_FOUND, "Toolkit", slug)
             .fix("List the toolkits with GET /api/v3/toolkits")
     })

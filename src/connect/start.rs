@@ -141,8 +141,8 @@ pub(super) fn deadline(app: &App) -> DateTime<Utc> {
 pub async fn initiate(app: &App, project: &Project, attempt: Attempt) -> Result<Started> {
     attempt.checked()?;
     let config = usable_config(app, &project.id, &attempt.auth_config_id).await?;
-    let toolkit = toolkit(app, &config.toolkit_slug)?;
-    let scheme = scheme(toolkit, config.scheme)?;
+    let toolkit = toolkit(app, &config.project_id, &config.toolkit_slug)?;
+    let scheme = scheme(&toolkit, config.scheme)?;
     let mut account = attempt.account(project, &config, "initiate");
     if let Some(kind) = attempt.given.as_ref().and_then(|g| g.scheme)
         && kind != config.scheme
@@ -346,12 +346,12 @@ pub(super) async fn authorization(
     account: &Account,
     config: &AuthConfig,
 ) -> Result<Result<Step, Denied>> {
-    let toolkit = toolkit(app, &account.toolkit_slug)?;
+    let toolkit = toolkit(app, &account.project_id, &account.toolkit_slug)?;
     let token = ticket::new_token(ticket::Kind::State, &account.project_id);
     let mut data = Map::new();
     if account.scheme == AuthSchemeKind::Oauth1 {
         let state = inherited(config, &account.state);
-        let provider = oauth1::Provider::of(&app.config, toolkit, config, &state)?;
+        let provider = oauth1::Provider::of(&app.config, &toolkit, config, &state)?;
         return Ok(match provider.begin(&app.net, &token).await {
             Ok(temporary) => {
                 let secret = temporary.secret.expose_secret();
@@ -364,12 +364,12 @@ pub(super) async fn authorization(
     }
     let state = &account.state;
     let client = match account.scheme {
-        AuthSchemeKind::DcrOauth => Some(dcr::registered(app, toolkit, config, state).await?),
+        AuthSchemeKind::DcrOauth => Some(dcr::registered(app, &toolkit, config, state).await?),
         _ => None,
     };
     let provider = match &client {
-        Some(client) => client.provider(&app.config, toolkit, config, state)?,
-        None => Provider::of(&app.config, toolkit, config, state)?,
+        Some(client) => client.provider(&app.config, &toolkit, config, state)?,
+        None => Provider::of(&app.config, &toolkit, config, state)?,
     };
     let request = provider.authorize(&token)?;
     data.insert("redirect_uri".into(), provider.redirect_uri.clone().into());
@@ -414,11 +414,11 @@ async fn hosted(
 pub async fn link(app: &App, project: &Project, attempt: Attempt) -> Result<Started> {
     attempt.checked()?;
     let config = usable_config(app, &project.id, &attempt.auth_config_id).await?;
-    let scheme = scheme(toolkit(app, &config.toolkit_slug)?, config.scheme)?;
+    let toolkit = toolkit(app, &config.project_id, &config.toolkit_slug)?;
+    let scheme = scheme(&toolkit, config.scheme)?;
     let account = attempt.account(project, &config, "link");
     if config.is_managed && config.scheme == AuthSchemeKind::Oauth2 {
         // Better said to the developer now than to the person later.
-        let toolkit = toolkit(app, &config.toolkit_slug)?;
         if app.config.providers.get(&toolkit.file.slug).and_then(|p| p.managed.as_ref()).is_none() {
             return Err(crate::credentials::managed_unavailable(&toolkit.file.slug));
         }
@@ -451,7 +451,8 @@ pub async fn again(
     let expires_at = deadline(app);
     let mut next = account.clone();
     next.callback_url = callback.or(next.callback_url);
-    if !scheme(toolkit(app, &account.toolkit_slug)?, account.scheme)?.by_browser() {
+    let toolkit = toolkit(app, &account.project_id, &account.toolkit_slug)?;
+    if !scheme(&toolkit, account.scheme)?.by_browser() {
         return unattended(app, account, next, config).await;
     }
     let step = authorization(app, &next, config).await?.map_err(Denied::into_error)?;

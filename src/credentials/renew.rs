@@ -91,8 +91,10 @@ impl<'a> Means<'a> {
 /// # Errors
 /// When the auth config has no usable client.
 pub fn renews(app: &App, auth_config: &AuthConfig, account: &Account) -> Result<bool> {
-    let Some(toolkit) = app.catalog.toolkit(&account.toolkit_slug) else { return Ok(false) };
-    let means = Means::of(&app.config, toolkit, auth_config, account)?;
+    let Some(toolkit) = app.toolkit(&account.project_id, &account.toolkit_slug) else {
+        return Ok(false);
+    };
+    let means = Means::of(&app.config, &toolkit, auth_config, account)?;
     Ok(!matches!(means, Means::Nothing))
 }
 

@@ -74,6 +74,8 @@ codes! {
     TOOLKIT_VERSION_NOT_FOUND = 1301 "Toolkit_VersionNotFound" NOT_FOUND None;
     /// Unknown tool.
     TOOL_NOT_FOUND = 1400 "Tool_NotFound" NOT_FOUND None;
+    /// A stored definition that this version of the server cannot make sense of.
+    TOOL_UNUSABLE = 1410 "Tool_Unusable" UNPROCESSABLE_ENTITY Some(false);
     /// Unknown auth config.
     AUTH_CONFIG_NOT_FOUND = 1500 "AuthConfig_NotFound" NOT_FOUND None;
     /// The auth config is switched off.

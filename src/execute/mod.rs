@@ -63,10 +63,11 @@ pub async fn execute(
     project: &Project,
     request: ExecuteRequest,
 ) -> Result<ExecuteOutcome> {
-    let Some((toolkit, tool)) = app.catalog.tool(&request.tool_slug) else {
-        return Err(unknown_tool(app, &request.tool_slug));
+    let Some((toolkit, tool)) = app.tool(&project.id, &request.tool_slug) else {
+        return Err(unknown_tool(app, project, &request.tool_slug));
     };
     let version = toolkit.version(request.version.as_deref())?;
+    let opened = tool.open()?;
     let mut record = Record::begin(app, project, "tool");
     record.set(|row| {
         row.tool_slug.clone_from(&tool.def.slug);
@@ -84,7 +85,7 @@ pub async fn execute(
         arguments: &request.arguments,
         custom_auth_params: request.custom_auth_params.as_ref().map(CustomAuthParams::described),
     });
-    match run(app, project, toolkit, tool, request, &mut record).await {
+    match run(app, project, &toolkit, &opened, request, &mut record).await {
         Err(error) => Err(record.refused(error).await),
         Ok(outcome) => {
             let (data, error) = match outcome {
@@ -129,7 +130,7 @@ async fn run(
     let access = access::choose(app, project, toolkit, wanted).await?;
     note_access(record, &access);
     if let Access::Account(_, config) = &access {
-        access::check_restriction(&app.catalog, config, tool)?;
+        access::check_restriction(&app.catalog(&project.id), config, tool)?;
     }
     let files = files::load(app, &project.id, tool, &mut args).await?;
     let exchange = Exchange::begin(app, toolkit, access, params.as_ref()).await?;
@@ -157,9 +158,9 @@ fn note_exchange(record: &mut Record<'_>, exchange: &Exchange<'_>) {
     record.set(|row| row.provider_status = exchange.status());
 }
 
-fn unknown_tool(app: &App, slug: &str) -> Error {
+fn unknown_tool(app: &App, project: &Project, slug: &str) -> Error {
     let error = Error::not_found(codes::TOOL_NOT_FOUND, "Tool", slug);
-    match app.catalog.tool(&slug.to_uppercase()) {
+    match app.tool(&project.id, &slug.to_uppercase()) {
         Some((_, tool)) => error.fix(format!("Tool slugs are upper case: {}", tool.def.slug)),
         None => error.fix("List the tools of a toolkit with GET /api/v3/tools?toolkit_slug=…"),
     }

@@ -40,10 +40,10 @@ pub async fn proxy(app: &App, project: &Project, request: ProxyRequest) -> Resul
     });
     super::note_access(&mut record, &access);
     let mut secrets = Secrets::default();
-    access.add_secrets(toolkit, &mut secrets);
+    access.add_secrets(&toolkit, &mut secrets);
     record.secrets = Arc::new(secrets);
     record.request(&described(&request));
-    match run(app, project, toolkit, access, request, &mut record).await {
+    match run(app, project, &toolkit, access, request, &mut record).await {
         Err(error) => Err(record.refused(error).await),
         Ok(outcome) => {
             record.response(&outcome.data);
@@ -56,18 +56,19 @@ pub async fn proxy(app: &App, project: &Project, request: ProxyRequest) -> Resul
 }
 
 /// The account, or what stands for one, and its toolkit.
-async fn target<'a>(
-    app: &'a App,
+async fn target(
+    app: &App,
     project: &Project,
     request: &ProxyRequest,
-) -> Result<(&'a Toolkit, Access)> {
+) -> Result<(Arc<Toolkit>, Access)> {
     let of = |slug: &str| {
-        let found = app.catalog.toolkit(slug);
+        let found = app.toolkit(&project.id, slug);
         found.ok_or_else(|| Error::not_found(codes::TOOLKIT_NOT_FOUND, "Toolkit", slug))
     };
     if let Some(data) = request.custom_connection_data.clone() {
         let toolkit = of(&data.toolkit_slug)?;
-        return Ok((toolkit, access::custom(toolkit, data)?));
+        let access = access::custom(&toolkit, data)?;
+        return Ok((toolkit, access));
     }
     let Some(id) = request.connected_account_id.as_deref().filter(|id| !id.is_empty()) else {
         return Err(Error::bad_request("A proxy call needs connected_account_id")

@@ -95,19 +95,21 @@ impl Door {
         app: &AppState,
         cursor: Option<&str>,
     ) -> Option<(Vec<Tool>, Option<String>)> {
+        let catalog = app.catalog(self.project());
         let all: Vec<Shown<'_>> = match self {
             Self::Session(_, session) => {
-                session::tools::listed(app, session).into_iter().map(Shown::from).collect()
+                session::tools::listed(&catalog, session).into_iter().map(Shown::from).collect()
             }
             Self::Server(served) => {
                 let own = served.connection_tools().into_iter().map(Shown::Own);
-                own.chain(served.tools(app).into_iter().map(|(_, tool)| Shown::App(tool))).collect()
+                own.chain(served.tools(&catalog).into_iter().map(|(_, tool)| Shown::App(tool)))
+                    .collect()
             }
         };
         let slugs: Vec<&str> = all.iter().map(Shown::slug).collect();
         let page = tools::page(&slugs, cursor)?;
         let shown = all.get(page.range).unwrap_or_default();
-        Some((shown.iter().map(Shown::tool).collect(), page.next))
+        Some((shown.iter().filter_map(Shown::tool).collect(), page.next))
     }
 
     /// Executes a tool. Boxed, because its type goes down to the database's sockets: nested in those of

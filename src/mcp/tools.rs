@@ -51,7 +51,7 @@ pub(super) enum Shown<'a> {
     /// One of the server's own.
     Own(&'static Spec),
     /// One of the catalogue.
-    App(&'a catalog::Tool),
+    App(&'a catalog::Entry),
 }
 
 impl<'a> From<Listed<'a>> for Shown<'a> {
@@ -72,9 +72,9 @@ impl Shown<'_> {
         }
     }
 
-    /// In the protocol's words.
-    pub(super) fn tool(&self) -> Tool {
-        match self {
+    /// In the protocol's words; none when it cannot be shown.
+    pub(super) fn tool(&self) -> Option<Tool> {
+        Some(match self {
             Self::Own(spec) => {
                 let text = Text { slug: spec.slug, name: spec.name, description: spec.description };
                 shown(text, &spec.input, &envelope(&spec.output), spec.tags)
@@ -86,9 +86,10 @@ impl Shown<'_> {
                     description: tool.def.description.trim(),
                 };
                 let tags: Vec<&str> = tool.tags.iter().map(String::as_str).collect();
-                shown(text, &tool.input_schema, &tool.output_schema, &tags)
+                let opened = tool.open().ok()?;
+                shown(text, &opened.input_schema, &opened.output_schema, &tags)
             }
-        }
+        })
     }
 }
 

@@ -71,15 +71,16 @@ pub async fn checked(app: &App, project: &ProjectId, new: New) -> Result<Parts> 
     if !problems.is_empty() {
         return Err(refusal(problems));
     }
+    let catalog = app.catalog(project);
     let (mut toolkits, mut tools, mut configs) = (Vec::new(), Vec::new(), Vec::new());
     for slug in &new.toolkits {
-        match app.catalog.toolkit(slug.trim()) {
+        match catalog.toolkit(slug.trim()) {
             Some(toolkit) => add(&mut toolkits, &toolkit.file.slug),
             None => problems.push(format!("toolkits: unknown toolkit {}", shown(slug))),
         }
     }
     for slug in &new.no_auth_toolkits {
-        match app.catalog.toolkit(slug.trim()) {
+        match catalog.toolkit(slug.trim()) {
             Some(toolkit) if toolkit.scheme(AuthSchemeKind::NoAuth).is_some() => {
                 add(&mut toolkits, &toolkit.file.slug);
             }
@@ -99,7 +100,7 @@ pub async fn checked(app: &App, project: &ProjectId, new: New) -> Result<Parts> 
     }
     for slug in &new.allowed_tools {
         let slug = slug.trim();
-        let found = app.catalog.tool(slug).or_else(|| app.catalog.tool(&slug.to_uppercase()));
+        let found = catalog.tool(slug).or_else(|| catalog.tool(&slug.to_uppercase()));
         match found {
             Some((toolkit, tool)) => {
                 add(&mut tools, &tool.def.slug);

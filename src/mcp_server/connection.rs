@@ -148,21 +148,21 @@ impl ConnectionTool {
             Error::invalid(format!("Invalid arguments for {slug}"), vec![error.to_string()])
                 .fix("Correct the arguments as the tool's input schema says and call again")
         })?;
-        let toolkit = app.catalog.toolkit(arguments.toolkit.trim());
+        let toolkit = app.toolkit(&served.project.id, arguments.toolkit.trim());
         let toolkit = toolkit.filter(|t| served.server.toolkits.contains(&t.file.slug));
         let Some(toolkit) = toolkit else {
             let problem = format!("toolkit: must be one of {}", served.server.toolkits.join(", "));
             return Err(Error::invalid("The MCP server does not have this app", vec![problem]));
         };
-        let state = State::read(app, served, toolkit).await?;
+        let state = State::read(app, served, &toolkit).await?;
         match self {
-            Self::Check => Ok((state.into_answer(toolkit), None)),
+            Self::Check => Ok((state.into_answer(&toolkit), None)),
             Self::Initiate if state.active => {
-                let mut data = state.into_answer(toolkit);
+                let mut data = state.into_answer(&toolkit);
                 data.insert("redirect_url".to_owned(), Value::Null);
                 Ok((data, None))
             }
-            Self::Initiate => Ok((initiate(app, served, toolkit).await?, None)),
+            Self::Initiate => Ok((initiate(app, served, &toolkit).await?, None)),
         }
     }
 }

@@ -125,8 +125,9 @@ pub async fn update(app: &App, project: &ProjectId, id: &str, patch: Patch) -> R
     };
     if narrows && !new.allowed_tools.is_empty() {
         let wanted: Vec<String> = new.toolkits.iter().map(|t| t.trim().to_lowercase()).collect();
+        let catalog = app.catalog(project);
         new.allowed_tools.retain(|slug| {
-            let toolkit = app.catalog.tool(slug).map(|(toolkit, _)| toolkit.file.slug.as_str());
+            let toolkit = catalog.tool(slug).map(|(toolkit, _)| toolkit.file.slug.as_str());
             toolkit.is_some_and(|toolkit| wanted.iter().any(|w| w == toolkit))
         });
         if new.allowed_tools.is_empty() {

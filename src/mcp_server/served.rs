@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::connection::ConnectionTool;
 use super::{account, unknown};
 use crate::app::{App, AppState};
-use crate::catalog::{Tool, Toolkit};
+use crate::catalog::{Catalog, Entry, Toolkit};
 use crate::domain::connection::{Account, AuthConfig, Project};
 use crate::domain::id::{AccountId, AuthConfigId};
 use crate::domain::mcp_server::{McpServer, McpServerId};
@@ -143,21 +143,21 @@ async fn named_account(
 
 impl Served {
     /// Whether the server has a tool for this user.
-    fn allows(&self, app: &App, toolkit: &Toolkit, tool: &Tool) -> bool {
+    fn allows(&self, catalog: &Catalog, toolkit: &Toolkit, tool: &Entry) -> bool {
         let named = if self.server.allowed_tools.is_empty() {
             self.server.toolkits.contains(&toolkit.file.slug)
         } else {
             self.server.allowed_tools.contains(&tool.def.slug)
         };
-        named && self.is_unrestricted(app, toolkit, tool)
+        named && self.is_unrestricted(catalog, toolkit, tool)
     }
 
     /// Whether the auth configs of the tool's toolkit let it be executed.
-    fn is_unrestricted(&self, app: &App, toolkit: &Toolkit, tool: &Tool) -> bool {
+    fn is_unrestricted(&self, catalog: &Catalog, toolkit: &Toolkit, tool: &Entry) -> bool {
         let mut configs =
             self.configs.iter().filter(|c| c.toolkit_slug == toolkit.file.slug).peekable();
         let is_it = |name: &String| {
-            app.catalog.tool(name).is_some_and(|(_, known)| known.def.slug == tool.def.slug)
+            catalog.tool(name).is_some_and(|(_, known)| known.def.slug == tool.def.slug)
         };
         configs.peek().is_none()
             || configs.any(|config| {
@@ -172,16 +172,16 @@ impl Served {
     }
 
     /// The tools of the catalogue, in a stable order: that of `allowed_tools`, or by toolkit.
-    pub fn tools<'a>(&self, app: &'a App) -> Vec<(&'a Arc<Toolkit>, &'a Arc<Tool>)> {
+    pub fn tools<'a>(&self, catalog: &'a Catalog) -> Vec<(&'a Arc<Toolkit>, &'a Arc<Entry>)> {
         let mut found = Vec::new();
         if self.server.allowed_tools.is_empty() {
-            for toolkit in self.server.toolkits.iter().filter_map(|s| app.catalog.toolkit(s)) {
+            for toolkit in self.server.toolkits.iter().filter_map(|s| catalog.toolkit(s)) {
                 found.extend(toolkit.tools.iter().map(|tool| (toolkit, tool)));
             }
         } else {
-            found.extend(self.server.allowed_tools.iter().filter_map(|s| app.catalog.tool(s)));
+            found.extend(self.server.allowed_tools.iter().filter_map(|s| catalog.tool(s)));
         }
-        found.retain(|(toolkit, tool)| self.allows(app, toolkit, tool));
+        found.retain(|(toolkit, tool)| self.allows(catalog, toolkit, tool));
         found
     }
 
@@ -198,8 +198,9 @@ impl Served {
         if let Some(tool) = ConnectionTool::of(slug).filter(|_| self.connects) {
             return tool.execute(app, self, arguments).await;
         }
-        let found = app.catalog.tool(slug);
-        let Some((toolkit, tool)) = found.filter(|(k, t)| self.allows(app, k, t)) else {
+        let catalog = app.catalog(&self.project.id);
+        let found = catalog.tool(slug);
+        let Some((toolkit, tool)) = found.filter(|(k, t)| self.allows(&catalog, k, t)) else {
             let slug: String = slug.chars().take(100).collect();
             return Err(Error::new(
                 codes::SESSION_TOOL_NOT_ALLOWED,

@@ -26,27 +26,58 @@ pub mod words;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use crate::catalog::{Catalog, Tool, Toolkit};
+use arc_swap::ArcSwapOption;
+use quick_cache::sync::Cache as Lru;
+
+use crate::catalog::{Catalog, Catalogs, Entry, Layer, Toolkit};
+use crate::domain::id::ProjectId;
 pub use count::Doc;
 pub use index::{Hit, Index};
 pub use parts::Part;
 pub use query::Query;
 
-/// The catalogue, searchable.
+/// Projects with toolkits of their own whose index is kept.
+const KEPT: usize = 500;
+/// Most tools of a project's own that are weighed against those of the server.
+const OWN: usize = 60;
+
+/// The catalogue, searchable. What the server has is indexed once for all projects; the toolkits of
+/// a project's own have an index beside it.
 pub struct Search {
-    catalog: Arc<Catalog>,
-    index: OnceLock<Built>,
+    catalogs: Arc<Catalogs>,
+    /// Of what the server has. Behind the catalogue for as long as it takes to make the next one.
+    built: ArcSwapOption<Built>,
+    own: Lru<ProjectId, Arc<Own>>,
+}
+
+struct Own {
+    layer: Arc<Layer>,
+    built: OnceLock<Arc<Built>>,
 }
 
 struct Built {
     index: Index,
-    /// Toolkit and tool of each number.
-    places: Vec<(u32, u32)>,
+    /// The tool of each number.
+    tools: Vec<(Arc<Toolkit>, Arc<Entry>)>,
+}
+
+impl Built {
+    fn new(toolkits: &[Arc<Toolkit>]) -> Self {
+        let all = toolkits.iter().flat_map(|toolkit| {
+            toolkit.tools.iter().map(move |tool| (toolkit.clone(), tool.clone()))
+        });
+        let tools: Vec<(Arc<Toolkit>, Arc<Entry>)> = all.collect();
+        let texts: Vec<Texts> = tools.iter().map(|(_, tool)| tool.texts()).collect();
+        let docs = tools.iter().zip(&texts);
+        let index = Index::new(docs.map(|((toolkit, tool), texts)| doc(toolkit, tool, texts)));
+        Self { index, tools }
+    }
 }
 
 impl fmt::Debug for Search {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Search").field("built", &self.index.get().is_some()).finish_non_exhaustive()
+        let built = self.built.load().is_some();
+        f.debug_struct("Search").field("built", &built).finish_non_exhaustive()
     }
 }
 
@@ -56,7 +87,7 @@ pub struct Found<'a> {
     /// Its toolkit.
     pub toolkit: &'a Arc<Toolkit>,
     /// The tool.
-    pub tool: &'a Arc<Tool>,
+    pub tool: &'a Arc<Entry>,
     /// How well it matches; comparable within one query.
     pub score: f32,
     /// The part of the query that it has, from 0 to 1.
@@ -64,37 +95,75 @@ pub struct Found<'a> {
 }
 
 impl Search {
-    /// Over a catalogue. The index is made when it is first needed, or by [`Search::warm`].
-    pub fn new(catalog: Arc<Catalog>) -> Self {
-        Self { catalog, index: OnceLock::new() }
+    /// Over catalogues. The index is made when it is first needed, or by [`Search::warm`].
+    pub fn new(catalogs: Arc<Catalogs>) -> Self {
+        Self { catalogs, built: ArcSwapOption::empty(), own: Lru::new(KEPT) }
     }
 
-    /// Makes the index, so that no request has to wait for it.
+    /// Makes the index, so that no request has to wait for it, or makes it anew after a change.
+    /// Takes a second for twenty thousand tools.
     pub fn warm(&self) {
-        self.built();
+        self.built.store(Some(Arc::new(Built::new(self.catalogs.server().toolkits()))));
     }
 
-    fn built(&self) -> &Built {
-        self.index.get_or_init(|| {
-            let all = || self.catalog.toolkits().iter().enumerate();
-            let places = all()
-                .flat_map(|(t, toolkit)| {
-                    (0..toolkit.tools.len()).map(move |i| (t as u32, i as u32))
-                })
-                .collect();
-            let docs = all().flat_map(|(_, toolkit)| toolkit.tools.iter().map(|t| doc(toolkit, t)));
-            Built { index: Index::new(docs), places }
-        })
+    fn built(&self) -> Arc<Built> {
+        if let Some(built) = self.built.load_full() {
+            return built;
+        }
+        self.warm();
+        self.built.load_full().unwrap_or_else(|| Arc::new(Built::new(&[])))
+    }
+
+    /// What a project can find.
+    pub fn of(&self, project: &ProjectId) -> Searcher {
+        let catalog = self.catalogs.of(project);
+        let layer = self.catalogs.own(project);
+        let own = layer.clone().map(|layer| {
+            let known = self.own.get(project).filter(|own| Arc::ptr_eq(&own.layer, &layer));
+            let own = known.unwrap_or_else(|| {
+                let own = Arc::new(Own { layer, built: OnceLock::new() });
+                self.own.insert(project.clone(), own.clone());
+                own
+            });
+            own.built.get_or_init(|| Arc::new(Built::new(own.layer.toolkits()))).clone()
+        });
+        Searcher { built: self.built(), own, layer, catalog }
+    }
+
+    /// What a project without toolkits of its own can find.
+    pub fn server(&self) -> Searcher {
+        Searcher { built: self.built(), own: None, layer: None, catalog: self.catalogs.server() }
+    }
+}
+
+/// What one project can find at one moment.
+pub struct Searcher {
+    built: Arc<Built>,
+    own: Option<Arc<Built>>,
+    layer: Option<Arc<Layer>>,
+    catalog: Arc<Catalog>,
+}
+
+impl fmt::Debug for Searcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Searcher").field("catalog", &self.catalog).finish_non_exhaustive()
+    }
+}
+
+impl Searcher {
+    /// The catalogue that tools are found in.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
     }
 
     /// Cuts a query.
     pub fn query(&self, text: &str) -> Query {
-        self.built().index.query(text)
+        self.built.index.query(text)
     }
 
     /// Cuts a wish into its parts: one for each toolkit where it names several, otherwise one.
     pub fn parts(&self, text: &str) -> Vec<Part> {
-        parts::parts(&self.built().index, text)
+        parts::parts(&self.built.index, text)
     }
 
     /// The best `limit` of the tools that `allowed` lets through, best first. Others take no
@@ -103,32 +172,64 @@ impl Search {
         &self,
         query: &Query,
         limit: usize,
-        mut allowed: impl FnMut(&Toolkit, &Tool) -> bool,
+        mut allowed: impl FnMut(&Toolkit, &Entry) -> bool,
     ) -> Vec<Found<'_>> {
-        let built = self.built();
+        // The index may be older than the catalogue: what counts is what there is now.
         let place = |doc: u32| {
-            let (toolkit, tool) = built.places.get(doc as usize)?;
-            let toolkit = self.catalog.toolkits().get(*toolkit as usize)?;
-            Some((toolkit, toolkit.tools.get(*tool as usize)?))
+            let (toolkit, tool) = self.built.tools.get(doc as usize)?;
+            let found = self.catalog.tool(tool.slug())?;
+            (found.0.slug() == toolkit.slug() && !self.is_own(found.0)).then_some(found)
         };
-        let hits = built.index.find(query, limit, |doc| {
+        let hits = self.built.index.find(query, limit, |doc| {
             place(doc).is_some_and(|(toolkit, tool)| allowed(toolkit, tool))
         });
         let found = hits.into_iter().filter_map(|hit| {
             let (toolkit, tool) = place(hit.doc)?;
             Some(Found { toolkit, tool, score: hit.score, cover: hit.cover })
         });
+        let mut found: Vec<Found<'_>> = found.collect();
+        if let Some(own) = &self.own {
+            found.extend(self.find_own(own, query, limit.min(OWN), &mut allowed));
+            found.sort_by(|a, b| b.score.total_cmp(&a.score));
+            found.truncate(limit);
+        }
+        found
+    }
+
+    /// Those of the project's own, on the scale of what the server has.
+    fn find_own<'a>(
+        &'a self,
+        own: &'a Built,
+        query: &Query,
+        limit: usize,
+        allowed: &mut dyn FnMut(&Toolkit, &Entry) -> bool,
+    ) -> Vec<Found<'a>> {
+        let hits = own.index.find(&own.index.query(query.text()), limit, |doc| {
+            own.tools.get(doc as usize).is_some_and(|(toolkit, tool)| allowed(toolkit, tool))
+        });
+        let found = hits.into_iter().filter_map(|hit| {
+            let (toolkit, tool) = own.tools.get(hit.doc as usize)?;
+            let texts = tool.texts();
+            let hit = self.built.index.score(query, &doc(toolkit, tool, &texts))?;
+            Some(Found { toolkit, tool, score: hit.score, cover: hit.cover })
+        });
         found.collect()
+    }
+
+    fn is_own(&self, toolkit: &Toolkit) -> bool {
+        self.layer.as_ref().is_some_and(|layer| layer.toolkit(toolkit.slug()).is_some())
     }
 
     /// How well something matches that is not in the catalogue, on the scale of what is.
     pub fn score(&self, query: &Query, doc: &Doc<'_>) -> Option<Hit> {
-        self.built().index.score(query, doc)
+        self.built.index.score(query, doc)
     }
 }
 
-fn doc<'a>(toolkit: &'a Toolkit, tool: &'a Tool) -> Doc<'a> {
-    let params = tool.def.params.0.iter().filter(|(_, param)| !param.hidden);
+/// Names and descriptions of arguments.
+type Texts = Vec<(String, String)>;
+
+fn doc<'a>(toolkit: &'a Toolkit, tool: &'a Entry, texts: &'a Texts) -> Doc<'a> {
     Doc {
         slug: &tool.def.slug,
         aliases: tool.def.aliases.iter().map(String::as_str).collect(),
@@ -137,11 +238,7 @@ fn doc<'a>(toolkit: &'a Toolkit, tool: &'a Tool) -> Doc<'a> {
         toolkit: &toolkit.file.slug,
         toolkit_name: &toolkit.file.name,
         toolkit_text: &toolkit.file.description,
-        params: params
-            .map(|(name, param)| {
-                (name.as_str(), param.schema.description.as_deref().unwrap_or_default())
-            })
-            .collect(),
+        params: texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect(),
         tags: tool.def.tags.iter().map(String::as_str).collect(),
         important: tool.def.tags.iter().any(|tag| tag == "important"),
         deprecated: tool.def.deprecated.is_some(),

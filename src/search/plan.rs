@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::text::{is_noise, stem, words};
-use crate::catalog::{Tool, Toolkit};
+use crate::catalog::{Entry, Toolkit};
 
 /// Most prerequisites of a tool.
 const MOST: usize = 3;
@@ -26,7 +26,7 @@ const TURNS: [&str; 15] = [
 #[derive(Debug, Clone)]
 pub struct Related<'a> {
     /// The tool.
-    pub tool: &'a Arc<Tool>,
+    pub tool: &'a Arc<Entry>,
     /// The argument that it gives a value for, when that is why it is there.
     pub gives: Option<&'a str>,
 }
@@ -37,9 +37,9 @@ pub struct Plan<'a> {
     /// To be done before, unless what it gives is known.
     pub before: Vec<Related<'a>>,
     /// Could take its place.
-    pub instead: Vec<&'a Arc<Tool>>,
+    pub instead: Vec<&'a Arc<Entry>>,
     /// Usual afterwards.
-    pub after: Vec<&'a Arc<Tool>>,
+    pub after: Vec<&'a Arc<Entry>>,
     /// What goes wrong.
     pub pitfalls: Vec<String>,
 }
@@ -58,21 +58,23 @@ enum Act {
 /// What belongs to `tool`, of the tools that `allowed` lets through.
 pub fn plan<'a>(
     toolkit: &'a Toolkit,
-    tool: &'a Arc<Tool>,
-    allowed: impl Fn(&Tool) -> bool,
+    tool: &'a Arc<Entry>,
+    allowed: impl Fn(&Entry) -> bool,
 ) -> Plan<'a> {
     let mut plan = Plan::default();
     let find = |slug: &str| {
-        let of = |t: &&Arc<Tool>| t.def.slug == slug || t.def.aliases.iter().any(|a| a == slug);
+        let of = |t: &&Arc<Entry>| t.def.slug == slug || t.def.aliases.iter().any(|a| a == slug);
         toolkit.tools.iter().find(of).filter(|t| allowed(t) && !Arc::ptr_eq(t, tool))
     };
-    for (name, param) in tool.def.params.0.iter().filter(|(_, p)| p.required && !p.hidden) {
+    let texts = tool.texts();
+    for (name, _) in tool.def.params.0.iter().filter(|(_, p)| p.required && !p.hidden) {
         if plan.before.len() >= MOST {
             break;
         }
-        let text = param.schema.description.as_deref().unwrap_or_default();
+        let text = texts.iter().find(|(known, _)| known == name);
+        let text = text.map(|(_, text)| text.as_str()).unwrap_or_default();
         let wanted = named_by(name);
-        let gives = |other: &&Arc<Tool>| {
+        let gives = |other: &&Arc<Entry>| {
             wanted.is_some() && thing(toolkit, other) == wanted && !requires(other, name)
         };
         let said = slugs_in(text).find_map(find);
@@ -111,7 +113,7 @@ pub fn plan<'a>(
 }
 
 impl Plan<'_> {
-    fn has(&self, tool: &Arc<Tool>) -> bool {
+    fn has(&self, tool: &Arc<Entry>) -> bool {
         self.before.iter().any(|known| Arc::ptr_eq(known.tool, tool))
             || self.instead.iter().chain(&self.after).any(|known| Arc::ptr_eq(known, tool))
     }
@@ -123,7 +125,7 @@ fn slugs_in(text: &str) -> impl Iterator<Item = &str> {
         .filter(|piece| piece.len() > 6 && piece.contains('_'))
 }
 
-fn pitfalls(tool: &Tool) -> Vec<String> {
+fn pitfalls(tool: &Entry) -> Vec<String> {
     let mut all = tool.def.pitfalls.clone();
     if let Some(note) = &tool.def.deprecated {
         all.push(format!("{} is deprecated: {}", tool.slug(), note.trim()));
@@ -137,7 +139,7 @@ fn pitfalls(tool: &Tool) -> Vec<String> {
     all
 }
 
-fn act(tool: &Tool) -> Act {
+fn act(tool: &Entry) -> Act {
     let hints = &tool.def.hints;
     let name = words(&tool.def.name).next().unwrap_or_default();
     let verb = stem(&name);
@@ -159,7 +161,7 @@ fn act(tool: &Tool) -> Act {
 
 /// The thing that a tool is about: the last noun before the slug turns to something else.
 /// `GITHUB_LIST_LABELS_FOR_AN_ISSUE` is about labels.
-fn thing(toolkit: &Toolkit, tool: &Tool) -> Option<String> {
+fn thing(toolkit: &Toolkit, tool: &Entry) -> Option<String> {
     let own = tool.slug().get(toolkit.slug().len()..)?;
     let all = words(own).skip(1);
     let (mut last, mut before): (Option<String>, Option<String>) = (None, None);
@@ -192,24 +194,24 @@ fn named_by(param: &str) -> Option<String> {
     None
 }
 
-fn requires(tool: &Tool, name: &str) -> bool {
+fn requires(tool: &Entry, name: &str) -> bool {
     tool.def.params.0.iter().any(|(known, param)| known == name && param.required)
 }
 
 /// The tool that finds what a required argument names.
 fn giver<'a>(
     toolkit: &'a Toolkit,
-    tool: &'a Arc<Tool>,
+    tool: &'a Arc<Entry>,
     param: &str,
-    allowed: &impl Fn(&Tool) -> bool,
-) -> Option<&'a Arc<Tool>> {
+    allowed: &impl Fn(&Entry) -> bool,
+) -> Option<&'a Arc<Entry>> {
     let wanted = named_by(param)?;
-    let cost = |other: &Tool| {
+    let cost = |other: &Entry| {
         let needs = other.def.params.0.iter().filter(|(_, p)| p.required).count();
         let important = other.def.tags.iter().any(|tag| tag == "important");
         (act(other) != Act::List, other.def.deprecated.is_some(), !important, needs)
     };
-    let fits = |other: &&Arc<Tool>| {
+    let fits = |other: &&Arc<Entry>| {
         matches!(act(other), Act::List | Act::Read)
             && !Arc::ptr_eq(other, tool)
             && !requires(other, param)
@@ -222,14 +224,14 @@ fn giver<'a>(
 /// Tools that do about the same to the same thing.
 fn likes<'a>(
     toolkit: &'a Toolkit,
-    tool: &'a Arc<Tool>,
-    allowed: &impl Fn(&Tool) -> bool,
-) -> Vec<&'a Arc<Tool>> {
+    tool: &'a Arc<Entry>,
+    allowed: &impl Fn(&Entry) -> bool,
+) -> Vec<&'a Arc<Entry>> {
     let (own, act_of_own) = (thing(toolkit, tool), act(tool));
     if own.is_none() || act_of_own == Act::Other {
         return Vec::new();
     }
-    let alike = |other: &&Arc<Tool>| {
+    let alike = |other: &&Arc<Entry>| {
         let reads = |a: Act| matches!(a, Act::List | Act::Read);
         let other_act = act(other);
         !Arc::ptr_eq(other, tool)

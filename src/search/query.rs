@@ -21,6 +21,8 @@ const MAX_CLASS: f32 = 4.0;
 /// A query, cut for an index.
 #[derive(Debug, Default)]
 pub struct Query {
+    /// As it came, for another index.
+    text: String,
     pub(super) units: Vec<Unit>,
     names_toolkit: bool,
     /// Terms of the toolkits that are named and surely meant, in their order.
@@ -57,6 +59,11 @@ impl Unit {
 }
 
 impl Query {
+    /// As it came.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Whether it names a toolkit; all of its tools match then, to a degree.
     pub fn names_toolkit(&self) -> bool {
         self.names_toolkit
@@ -77,7 +84,7 @@ impl Query {
 pub(super) fn cut(index: &Index, text: &str) -> Query {
     let words: Vec<String> = words(text).take(MAX_WORDS).collect();
     let stems: Vec<String> = words.iter().map(|word| stem(word).into_owned()).collect();
-    let mut query = Query::default();
+    let mut query = Query { text: text.to_owned(), ..Query::default() };
     let (mut at, mut key) = (0, String::new());
     while at < words.len() {
         let (count, unit) = unit(index, &words[at..], &stems[at..], &mut key);

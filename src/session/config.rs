@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::custom;
 use crate::app::App;
+use crate::catalog::Catalog;
 use crate::connect::callback_url;
 use crate::db;
 use crate::domain::connection::Project;
@@ -29,7 +30,7 @@ const MAX_NAMES: usize = 2000;
 
 /// Collects what is wrong, so that a caller learns it all at once.
 struct Check<'a> {
-    app: &'a App,
+    catalog: &'a Catalog,
     problems: Vec<String>,
 }
 
@@ -41,7 +42,7 @@ impl Check<'_> {
     }
 
     fn toolkit(&mut self, path: &str, slug: &str) -> Option<String> {
-        let found = self.app.catalog.toolkit(slug.trim());
+        let found = self.catalog.toolkit(slug.trim());
         if found.is_none() {
             let slug: String = slug.chars().take(100).collect();
             self.wrong(path, &format!("unknown toolkit {slug:?}"));
@@ -51,8 +52,7 @@ impl Check<'_> {
 
     fn tool(&mut self, path: &str, toolkit: Option<&str>, slug: &str) -> Option<String> {
         let slug = slug.trim();
-        let found =
-            self.app.catalog.tool(slug).or_else(|| self.app.catalog.tool(&slug.to_uppercase()));
+        let found = self.catalog.tool(slug).or_else(|| self.catalog.tool(&slug.to_uppercase()));
         match found {
             Some((own, tool)) if toolkit.is_none_or(|t| t == own.file.slug) => {
                 Some(tool.def.slug.clone())
@@ -134,7 +134,8 @@ pub async fn checked(
     mut config: SessionConfig,
     before: &SessionConfig,
 ) -> Result<SessionConfig> {
-    let mut check = Check { app, problems: Vec::new() };
+    let catalog = app.catalog(&project.id);
+    let mut check = Check { catalog: &catalog, problems: Vec::new() };
     if config.toolkits != before.toolkits {
         config.toolkits = config.toolkits.map(|choice| check.toolkits(choice));
     }
@@ -186,11 +187,12 @@ pub async fn checked(
         );
     }
     let given = std::mem::take(&mut config.auth_configs);
-    config.auth_configs = auth_configs(&mut check, project, given, &before.auth_configs).await?;
+    config.auth_configs =
+        auth_configs(app, &mut check, project, given, &before.auth_configs).await?;
     let given = std::mem::take(&mut config.connected_accounts);
     let known = &before.connected_accounts;
     config.connected_accounts =
-        connected_accounts(&mut check, project, user_id, given, known).await?;
+        connected_accounts(app, &mut check, project, user_id, given, known).await?;
     let several = config.multi_account.as_ref().and_then(|multi| multi.enable) != Some(false);
     for (toolkit, ids) in config.connected_accounts.iter().filter(|_| !several) {
         if ids.len() > 1 {
@@ -245,6 +247,7 @@ fn looks_like_a_zone(name: &str) -> bool {
 }
 
 async fn auth_configs(
+    app: &App,
     check: &mut Check<'_>,
     project: &Project,
     given: BTreeMap<String, String>,
@@ -259,7 +262,7 @@ async fn auth_configs(
         let path = format!("auth_configs.{}", slug.chars().take(100).collect::<String>());
         let Some(toolkit) = check.toolkit("auth_configs", &slug) else { continue };
         let config_id = AuthConfigId::from(id.as_str());
-        match check.app.cache.auth_config(&project.id, &config_id).await? {
+        match app.cache.auth_config(&project.id, &config_id).await? {
             None => check.wrong(&path, "no auth config of this id in the project"),
             Some(config) if config.toolkit_slug != toolkit => {
                 check.wrong(&path, &format!("the auth config is one of {}", config.toolkit_slug));
@@ -274,6 +277,7 @@ async fn auth_configs(
 }
 
 async fn connected_accounts(
+    app: &App,
     check: &mut Check<'_>,
     project: &Project,
     user_id: &str,
@@ -294,7 +298,7 @@ async fn connected_accounts(
         }
         for id in ids {
             let account_id = AccountId::from(id.as_str());
-            match check.app.cache.account(&project.id, &account_id).await? {
+            match app.cache.account(&project.id, &account_id).await? {
                 None => check.wrong(&path, "no connected account of this id in the project"),
                 Some(account) if account.toolkit_slug != toolkit => {
                     check.wrong(&path, &format!("the account is one of {}", account.toolkit_slug));

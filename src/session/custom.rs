@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::catalog::Catalog;
 use crate::domain::session::{Session, SessionConfig};
 use crate::error::{Error, Result, codes};
 
@@ -159,7 +160,9 @@ impl Custom {
     /// 400 with everything that is wrong.
     pub fn of_request(app: &App, session: &Session, given: Option<Given>) -> Result<Arc<Self>> {
         match given.filter(|given| !given.is_empty()) {
-            Some(given) => checked(app, &session.config, given).map(Arc::new),
+            Some(given) => {
+                checked(&app.catalog(&session.project_id), &session.config, given).map(Arc::new)
+            }
             None => Ok(Arc::new(Self::of(session))),
         }
     }
@@ -245,14 +248,14 @@ pub fn refusal(slug: &str) -> Error {
 ///
 /// # Errors
 /// 400 with everything that is wrong.
-pub fn checked(app: &App, config: &SessionConfig, given: Given) -> Result<Custom> {
+pub fn checked(catalog: &Catalog, config: &SessionConfig, given: Given) -> Result<Custom> {
     let total = given.custom_tools.as_ref().map_or(0, Vec::len)
         + given.custom_toolkits.iter().flatten().map(|toolkit| toolkit.tools.len()).sum::<usize>();
     if total > MAX_TOOLS {
         let problem = format!("experimental: at most {MAX_TOOLS} custom tools");
         return Err(Error::invalid("Invalid custom tools", vec![problem]));
     }
-    let mut check = Check { app, config, custom: Custom::default(), problems: Vec::new() };
+    let mut check = Check { catalog, config, custom: Custom::default(), problems: Vec::new() };
     for (index, tool) in given.custom_tools.into_iter().flatten().enumerate() {
         let path = format!("experimental.custom_tools[{index}]");
         let home = match tool.extends_toolkit.as_deref().map(str::trim).filter(|t| !t.is_empty()) {
@@ -272,7 +275,7 @@ pub fn checked(app: &App, config: &SessionConfig, given: Given) -> Result<Custom
 }
 
 struct Check<'a> {
-    app: &'a App,
+    catalog: &'a Catalog,
     config: &'a SessionConfig,
     custom: Custom,
     problems: Vec<String>,
@@ -309,7 +312,7 @@ impl Check<'_> {
     }
 
     fn extended(&mut self, path: &str, slug: &str) -> Option<String> {
-        let found = self.app.catalog.toolkit(slug).map(|t| t.file.slug.clone());
+        let found = self.catalog.toolkit(slug).map(|t| t.file.slug.clone());
         let path = format!("{path}.extends_toolkit");
         let shown: String = slug.chars().take(100).collect();
         match found {
@@ -388,7 +391,7 @@ impl Check<'_> {
         let lower = given.slug.to_ascii_lowercase();
         let home = if !fine {
             None
-        } else if self.app.catalog.toolkit(&lower).is_some() || lower == super::TOOLKIT {
+        } else if self.catalog.toolkit(&lower).is_some() || lower == super::TOOLKIT {
             let problem =
                 "a toolkit of the catalogue has this slug; extend it with extends_toolkit";
             self.wrong(&format!("{path}.slug"), problem);

@@ -81,18 +81,18 @@ pub async fn catalogue(
     if custom::is_local(&call.slug) {
         return Err(custom::refusal(&call.slug));
     }
-    let Some((toolkit, tool)) = app.catalog.tool(&call.slug) else {
+    let Some((toolkit, tool)) = app.tool(&project.id, &call.slug) else {
         return Err(Error::not_found(codes::TOOL_NOT_FOUND, "Tool", &call.slug)
             .fix("Find tools with COMPOSIO_SEARCH_TOOLS and use their slugs as they are"));
     };
-    if !tools::allows(session, toolkit, tool) {
+    if !tools::allows(session, &toolkit, &tool) {
         return Err(Error::new(
             codes::SESSION_TOOL_NOT_ALLOWED,
             format!("The session does not allow the tool {}", tool.def.slug),
         )
         .fix("Use a tool that COMPOSIO_SEARCH_TOOLS finds, or create a session that allows it"));
     }
-    let account = account::choose(app, project, session, toolkit, call.account.as_deref()).await?;
+    let account = account::choose(app, project, session, &toolkit, call.account.as_deref()).await?;
     let connected_account_id = account.map(|account| account.id.to_string());
     let request = ExecuteRequest {
         tool_slug: call.slug,

@@ -1,5 +1,7 @@
 //! Connecting an account within a session.
 
+use std::sync::Arc;
+
 use crate::app::App;
 use crate::catalog::Toolkit;
 use crate::catalog::fields::config_fields;
@@ -36,8 +38,8 @@ pub struct Wish {
 ///
 /// # Errors
 /// 404 when there is none of this slug, 403 when the session does not have it.
-pub fn allowed<'a>(app: &'a App, session: &Session, slug: &str) -> Result<&'a Toolkit> {
-    let toolkit = find_toolkit(app, slug.trim())?;
+pub fn allowed(app: &App, session: &Session, slug: &str) -> Result<Arc<Toolkit>> {
+    let toolkit = find_toolkit(app, &session.project_id, slug.trim())?;
     if session.config.allows_toolkit(&toolkit.file.slug) {
         return Ok(toolkit);
     }
@@ -55,7 +57,7 @@ pub fn allowed<'a>(app: &'a App, session: &Session, slug: &str) -> Result<&'a To
 pub async fn link(app: &App, project: &Project, session: &Session, wish: Wish) -> Result<Started> {
     let toolkit = allowed(app, session, &wish.toolkit)?;
     let slug = toolkit.file.slug.as_str();
-    if needs_none(toolkit) {
+    if needs_none(&toolkit) {
         return Err(Error::new(
             codes::SESSION_NOTHING_TO_CONNECT,
             format!("{} needs no connected account", toolkit.file.name),
@@ -65,7 +67,7 @@ pub async fn link(app: &App, project: &Project, session: &Session, wish: Wish) -
     limit(app, project, session, slug).await?;
     let auth_config_id = match session.config.auth_configs.get(slug) {
         Some(id) => AuthConfigId::from(id.as_str()),
-        None => newest_or_create(app, project, toolkit, || new(app, toolkit)).await?,
+        None => newest_or_create(app, project, &toolkit, || new(app, &toolkit)).await?,
     };
     let attempt = Attempt {
         auth_config_id,

@@ -30,7 +30,8 @@ pub async fn add(
     session: &Session,
     entries: BTreeMap<String, Vec<String>>,
 ) -> Result<()> {
-    let kept = kept(entries, |slug| app.catalog.toolkit(slug).map(|t| t.file.slug.clone()));
+    let catalog = app.catalog(&session.project_id);
+    let kept = kept(entries, |slug| catalog.toolkit(slug).map(|t| t.file.slug.clone()));
     if kept.is_empty() {
         return Ok(());
     }

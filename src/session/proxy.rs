@@ -67,7 +67,7 @@ pub async fn target(
         let problem = format!("custom_connection_data: is for another toolkit than {slug}");
         return Err(Error::invalid("Two toolkits were named", vec![problem]));
     }
-    let Some(account) = choose(app, project, session, toolkit, account).await? else {
+    let Some(account) = choose(app, project, session, &toolkit, account).await? else {
         return Err(Error::new(
             codes::SESSION_NOTHING_TO_CONNECT,
             format!("{} has no account to send the request with", toolkit.file.name),

@@ -61,7 +61,8 @@ pub async fn page(
     }
     let wanted: Option<Vec<String>> =
         (!filter.slugs.is_empty()).then(|| filter.slugs.iter().map(|s| s.to_lowercase()).collect());
-    let allowed = app.catalog.toolkits().iter().filter(|toolkit| {
+    let catalog = app.catalog(&session.project_id);
+    let allowed = catalog.toolkits().iter().filter(|toolkit| {
         let slug = &toolkit.file.slug;
         session.config.allows_toolkit(slug) && wanted.as_ref().is_none_or(|w| w.contains(slug))
     });

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::meta::Meta;
-use crate::app::App;
-use crate::catalog::{Tool, Toolkit};
+use crate::catalog::{Catalog, Entry, Toolkit};
 use crate::domain::session::{Preload, Session};
 use crate::error::{Error, codes};
 
@@ -17,7 +16,7 @@ pub enum Listed<'a> {
     /// One of the server's own.
     Meta(Meta),
     /// One of the catalogue.
-    App(&'a Arc<Toolkit>, &'a Arc<Tool>),
+    App(&'a Arc<Toolkit>, &'a Arc<Entry>),
 }
 
 impl Listed<'_> {
@@ -31,12 +30,12 @@ impl Listed<'_> {
 }
 
 /// Whether the session may see and execute a tool.
-pub fn allows(session: &Session, toolkit: &Toolkit, tool: &Tool) -> bool {
+pub fn allows(session: &Session, toolkit: &Toolkit, tool: &Entry) -> bool {
     session.config.allows_tool(&toolkit.file.slug, &tool.def.slug, &tool.tags)
 }
 
 /// Everything that the session lists, in a stable order: meta tools first.
-pub fn listed<'a>(app: &'a App, session: &Session) -> Vec<Listed<'a>> {
+pub fn listed<'a>(catalog: &'a Catalog, session: &Session) -> Vec<Listed<'a>> {
     let mut found: Vec<Listed<'a>> = Meta::ALL
         .iter()
         .filter(|meta| meta.is_offered(session))
@@ -44,18 +43,15 @@ pub fn listed<'a>(app: &'a App, session: &Session) -> Vec<Listed<'a>> {
         .collect();
     match &session.config.preload {
         Preload::Tools(slugs) => {
-            let known = slugs.iter().filter_map(|slug| app.catalog.tool(slug));
+            let known = slugs.iter().filter_map(|slug| catalog.tool(slug));
             let allowed = known.filter(|(toolkit, tool)| allows(session, toolkit, tool));
             found.extend(
                 allowed.take(MAX_PRELOADED).map(|(toolkit, tool)| Listed::App(toolkit, tool)),
             );
         }
         Preload::All => {
-            let all = app
-                .catalog
-                .toolkits()
-                .iter()
-                .flat_map(|t| t.tools.iter().map(move |tool| (t, tool)));
+            let all =
+                catalog.toolkits().iter().flat_map(|t| t.tools.iter().map(move |tool| (t, tool)));
             let allowed = all.filter(|(toolkit, tool)| allows(session, toolkit, tool));
             found.extend(
                 allowed.take(MAX_PRELOADED).map(|(toolkit, tool)| Listed::App(toolkit, tool)),

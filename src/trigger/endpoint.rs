@@ -53,7 +53,7 @@ pub async fn standings(
 ) -> Result<HashMap<TriggerId, Standing>> {
     let is_called = |row: &&TriggerRow| {
         let known = type_of(app, row).ok();
-        known.and_then(|(_, t)| webhook(t)).is_some_and(|w| w.def.ingress == Ingress::App)
+        known.is_some_and(|(_, t)| webhook(&t).is_some_and(|w| w.def.ingress == Ingress::App))
     };
     let rows: Vec<&TriggerRow> = rows.iter().map(|listed| &listed.row).filter(is_called).collect();
     if rows.is_empty() {
@@ -132,7 +132,7 @@ pub async fn create(
     toolkit_slug: &str,
     client_id: &str,
 ) -> Result<(Endpoint, bool)> {
-    let toolkit = connect::toolkit(app, &toolkit_slug.to_lowercase())?;
+    let toolkit = connect::toolkit(app, project, &toolkit_slug.to_lowercase())?;
     let is_app = |w: &crate::catalog::trigger::Webhook| w.def.ingress == Ingress::App;
     if !toolkit.triggers.iter().filter_map(|t| webhook(t)).any(is_app) {
         let name = &toolkit.file.name;
@@ -212,8 +212,8 @@ pub async fn enter(
     let mut tx = app.db.begin().await?;
     let row = db::webhook_endpoint::lock(&mut *tx, project, id).await?;
     let row = row.ok_or_else(|| unknown(id))?;
-    let toolkit = connect::toolkit(app, &row.toolkit_slug)?;
-    let names = setup_fields(toolkit);
+    let toolkit = connect::toolkit(app, &row.project_id, &row.toolkit_slug)?;
+    let names = setup_fields(&toolkit);
     let mut problems = Vec::new();
     for (name, value) in &given {
         let shown: String = name.chars().filter(|c| !c.is_control()).take(100).collect();

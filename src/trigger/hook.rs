@@ -11,8 +11,8 @@ use url::Url;
 use super::{chosen, health, plan, type_of, webhook};
 use crate::app::{App, AppState};
 use crate::cache::Instance;
-use crate::catalog::Toolkit;
 use crate::catalog::trigger::{HookCall, Kept, Webhook, moment};
+use crate::catalog::{Toolkit, Trigger};
 use crate::credentials::Running;
 use crate::credentials::fields;
 use crate::db;
@@ -200,7 +200,7 @@ async fn call(
     let (toolkit, _) = type_of(app, row)?;
     let args = &row.config.0;
     let given = given(app, instance);
-    let answered = execute::call(app, toolkit, &hook.tool, (account, config), args, given).await?;
+    let answered = execute::call(app, &toolkit, &hook.tool, (account, config), args, given).await?;
     let Answered { outcome, status, retry_after } = answered;
     outcome.map_err(|words| {
         let mut words: String = words.chars().take(MAX_REASON).collect();
@@ -221,8 +221,7 @@ async fn call(
     })
 }
 
-fn rule<'a>(app: &'a App, row: &TriggerRow) -> std::result::Result<&'a Webhook, Failure> {
-    let (_, trigger) = type_of(app, row)?;
+fn rule<'a>(trigger: &'a Trigger, row: &TriggerRow) -> std::result::Result<&'a Webhook, Failure> {
     let none = || Error::internal(format!("trigger {} has no webhook", row.id));
     Ok(webhook(trigger).ok_or_else(none)?)
 }
@@ -237,7 +236,8 @@ async fn usable(
 
 async fn register(app: &App, instance: &Instance) -> std::result::Result<Kept, Failure> {
     let row = &instance.row;
-    let rule = rule(app, row)?;
+    let (_, trigger) = type_of(app, row)?;
+    let rule = rule(&trigger, row)?;
     let register = rule.register.as_ref().ok_or_else(|| {
         Failure::from(Error::internal(format!("trigger {} has nothing to register", row.id)))
     })?;
@@ -248,7 +248,8 @@ async fn register(app: &App, instance: &Instance) -> std::result::Result<Kept, F
 /// Keeps a registration from ending: by the provider's own way, or with a new one in its place.
 async fn renew(app: &App, instance: &Instance) -> std::result::Result<Kept, Failure> {
     let row = &instance.row;
-    let rule = rule(app, row)?;
+    let (_, trigger) = type_of(app, row)?;
+    let rule = rule(&trigger, row)?;
     let access = usable(app, row).await?;
     if let Some(renew) = &rule.renew {
         match call(app, instance, renew, access.clone()).await {
@@ -266,7 +267,8 @@ async fn renew(app: &App, instance: &Instance) -> std::result::Result<Kept, Fail
 
 async fn remove(app: &App, instance: &Instance) -> std::result::Result<(), Failure> {
     let row = &instance.row;
-    let rule = rule(app, row)?;
+    let (_, trigger) = type_of(app, row)?;
+    let rule = rule(&trigger, row)?;
     let Some(remove) = &rule.remove else { return Ok(()) };
     if row.registration.0.is_empty() && row.registered_at.is_none() {
         // It was never registered, as far as anybody knows.

@@ -85,7 +85,7 @@ pub async fn instance(
         return Ok(Answer::Taken);
     }
     let Ok((_, trigger)) = type_of(app, row) else { return Err(gone()) };
-    let Some(rule) = webhook(trigger).filter(|w| w.def.ingress == Ingress::Instance) else {
+    let Some(rule) = webhook(&trigger).filter(|w| w.def.ingress == Ingress::Instance) else {
         return Err(nobody());
     };
     let call = match call {
@@ -101,7 +101,7 @@ pub async fn instance(
     seen.insert("url".to_owned(), url.clone().into());
     let roots = call.roots(seen);
     let greeting = rule
-        .greeting(trigger, &call.method, &row.config, &roots)
+        .greeting(&trigger, &call.method, &row.config, &roots)
         .map_err(|problem| unmapped(row.id.as_str(), &problem))?;
     if let Some(greeting) = greeting.as_ref().filter(|greeting| !greeting.verified) {
         keep(app, &instance, &greeting.secrets).await?;
@@ -126,7 +126,7 @@ pub async fn instance(
     if !hears(app, &instance).await? {
         return Ok(Answer::Taken);
     }
-    let found = match rule.events(trigger, &row.config, roots) {
+    let found = match rule.events(&trigger, &row.config, roots) {
         Ok(found) => found,
         Err(problem) => {
             note(app, &instance, &format!("A call could not be read: {problem}")).await;
@@ -267,7 +267,7 @@ pub async fn app_endpoint(
     if !is_secret(&endpoint.row.ingress_hash, secret) {
         return Err(nobody());
     }
-    let Some(toolkit) = app.catalog.toolkit(&endpoint.row.toolkit_slug) else {
+    let Some(toolkit) = app.toolkit(project, &endpoint.row.toolkit_slug) else {
         return Err(nobody());
     };
     let call = call.map_err(Error::bad_request)?;
@@ -347,8 +347,8 @@ pub async fn app_endpoint(
 
 /// What templates see of an account.
 fn shown(app: &App, account: &Account) -> Value {
-    let toolkit = app.catalog.toolkit(&account.toolkit_slug);
-    let scheme = toolkit.and_then(|toolkit| toolkit.scheme(account.scheme));
+    let toolkit = app.toolkit(&account.project_id, &account.toolkit_slug);
+    let scheme = toolkit.as_ref().and_then(|toolkit| toolkit.scheme(account.scheme));
     let mut shown = scheme.map(|s| fields::plain(s, &account.state.0)).unwrap_or_default();
     let identity = account.identity.clone().unwrap_or_default();
     shown.insert("id".to_owned(), identity.id.into());

@@ -46,14 +46,14 @@ pub struct Wanted {
 /// 404 for an unknown type or account; 400 for an account that cannot be used and for a wrong
 /// config; 422 or 503 when the provider does not take the webhook.
 pub async fn upsert(app: &AppState, project: &Project, wanted: Wanted) -> Result<TriggerId> {
-    let Some((toolkit, trigger)) = app.catalog.trigger(&wanted.slug) else {
+    let Some((toolkit, trigger)) = app.trigger(&project.id, &wanted.slug) else {
         return Err(unknown_type(&wanted.slug));
     };
     let version = toolkit.version(wanted.version.as_deref())?.to_owned();
     let (account, config) = chosen::account(
         app,
         project,
-        toolkit,
+        &toolkit,
         wanted.account_id.as_deref(),
         wanted.user_id.as_deref(),
     )
@@ -62,10 +62,10 @@ pub async fn upsert(app: &AppState, project: &Project, wanted: Wanted) -> Result
         Error::invalid(format!("Invalid trigger_config for {}", trigger.slug()), problems)
             .fix("Correct it as the trigger type's config schema says and call again")
     })?;
-    if webhook(trigger).is_some_and(|w| w.register.is_some()) {
-        hook::check_public_url(app, toolkit, &account)?;
+    if webhook(&trigger).is_some_and(|w| w.register.is_some()) {
+        hook::check_public_url(app, &toolkit, &account)?;
     }
-    let new = prepared(app, trigger, &account, &config, args, version).await?;
+    let new = prepared(app, &trigger, &account, &config, args, version).await?;
     for _ in 0..10 {
         let mut tx = app.db.begin().await?;
         if db::trigger_instance::insert(&mut *tx, &new, Due::Never).await? {
@@ -208,7 +208,7 @@ async fn enable(
             continue;
         }
         let (toolkit, trigger) = type_of(app, &row)?;
-        let registers = webhook(trigger).is_some_and(|w| w.register.is_some());
+        let registers = webhook(&trigger).is_some_and(|w| w.register.is_some());
         if let Some(version) = version {
             version.clone_into(&mut row.toolkit_version);
         }
@@ -238,7 +238,7 @@ async fn enable(
             continue;
         };
         if work == Work::Register {
-            hook::check_public_url(app, toolkit, usable)?;
+            hook::check_public_url(app, &toolkit, usable)?;
         }
         let claim = random_text(16);
         hook::begin(app, &mut tx, &mut row, work, &claim).await?;

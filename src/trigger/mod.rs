@@ -57,8 +57,8 @@ pub fn unknown_type(slug: &str) -> Error {
 }
 
 /// The type of an instance; none when the definitions do not have it any more.
-pub fn type_of<'a>(app: &'a App, row: &TriggerRow) -> Result<(&'a Arc<Toolkit>, &'a Arc<Trigger>)> {
-    app.catalog.trigger(&row.slug).ok_or_else(|| unknown_type(&row.slug))
+pub fn type_of(app: &App, row: &TriggerRow) -> Result<(Arc<Toolkit>, Arc<Trigger>)> {
+    app.trigger(&row.project_id, &row.slug).ok_or_else(|| unknown_type(&row.slug))
 }
 
 /// How a type is called by the provider; none for one that asks.

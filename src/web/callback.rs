@@ -29,7 +29,8 @@ pub async fn callback(
             Some(location) => see_other(&location),
             None => {
                 let slug = &finished.account.toolkit_slug;
-                let name = app.catalog.toolkit(slug).map_or(slug.as_str(), |t| &t.file.name);
+                let toolkit = app.toolkit(&finished.account.project_id, slug);
+                let name = toolkit.as_ref().map_or(slug.as_str(), |t| &t.file.name);
                 let brand = Brand::read(&app, &finished.account.project_id).await;
                 ended(name, &finished, brand)
             }

@@ -109,9 +109,10 @@ async fn run(
         }
         (arguments, None) => arguments.unwrap_or_default(),
         (None, Some(text)) => {
-            let (_, tool) = app.catalog.tool(&tool_slug).ok_or_else(|| unknown(&tool_slug))?;
+            let (_, tool) =
+                app.tool(&key.project.id, &tool_slug).ok_or_else(|| unknown(&tool_slug))?;
             let wish = llm::Wish { text: &text, ..llm::Wish::default() };
-            llm::arguments(&app, tool, wish).await?.map_err(|problem| {
+            llm::arguments(&app, &*tool.open()?, wish).await?.map_err(|problem| {
                 Error::new(codes::UNPROCESSABLE, problem)
                     .fix("Say it more precisely, or send `arguments`")
             })?
@@ -431,11 +432,11 @@ struct InputAnswer {
     responses((status = 200, body = InputAnswer), CommonErrors, OutboundErrors))]
 async fn input(
     State(app): State<AppState>,
-    _: ProjectKey,
+    key: ProjectKey,
     Path(slug): Path<String>,
     Json(body): Json<InputBody>,
 ) -> Result<Json<InputAnswer>> {
-    let (toolkit, tool) = app.catalog.tool(&slug).ok_or_else(|| unknown(&slug))?;
+    let (toolkit, tool) = app.tool(&key.project.id, &slug).ok_or_else(|| unknown(&slug))?;
     toolkit.version(body.version.as_deref())?;
     if body.text.trim().is_empty() {
         let problem = "text: must not be empty".to_owned();
@@ -446,7 +447,7 @@ async fn input(
         description: body.custom_description.as_deref(),
         system_prompt: body.system_prompt.as_deref(),
     };
-    Ok(Json(match llm::arguments(&app, tool, wish).await? {
+    Ok(Json(match llm::arguments(&app, &*tool.open()?, wish).await? {
         Ok(arguments) => InputAnswer { arguments, error: None },
         Err(problem) => InputAnswer { arguments: Map::new(), error: Some(problem) },
     }))

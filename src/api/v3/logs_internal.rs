@@ -272,8 +272,9 @@ fn cut(mut rows: Vec<ExecutionLogRow>, limit: usize) -> (Vec<ExecutionLogRow>, O
     (rows, cursor)
 }
 
-fn app_of(app: &App, slug: &str) -> LogApp {
-    let file = app.catalog.toolkit(slug).map(|toolkit| &toolkit.file);
+fn app_of(app: &App, project: &crate::domain::id::ProjectId, slug: &str) -> LogApp {
+    let toolkit = app.toolkit(project, slug);
+    let file = toolkit.as_ref().map(|toolkit| &toolkit.file);
     LogApp {
         icon: file.and_then(|f| f.logo.clone()).unwrap_or_default(),
         name: file.map_or_else(|| slug.to_owned(), |f| f.name.clone()),
@@ -287,7 +288,7 @@ fn item(app: &App, row: ExecutionLogRow) -> ActionLog {
         credential_source: credential_source(&row),
         minimal_response: text.chars().take(200).collect(),
         id: row.id.to_string(),
-        app: app_of(app, &row.toolkit_slug),
+        app: app_of(app, &row.project_id, &row.toolkit_slug),
         action_key: row.tool_slug,
         app_key: row.toolkit_slug,
         connected_account_id: row.account_id.unwrap_or_default(),
@@ -358,7 +359,7 @@ async fn get(
     };
     Ok(Json(ActionLogDetail {
         action_log_id: row.id.to_string(),
-        app: app_of(&app, &row.toolkit_slug),
+        app: app_of(&app, &row.project_id, &row.toolkit_slug),
         connection: LogConnection {
             id: row.account_id.clone().unwrap_or_default(),
             entity: row.user_id.clone().unwrap_or_default(),

@@ -56,7 +56,7 @@ struct ScopesAnswer {
     responses((status = 200, body = ScopesAnswer), CommonErrors))]
 async fn required(
     State(app): State<AppState>,
-    _: ProjectKey,
+    key: ProjectKey,
     Json(body): Json<ScopesBody>,
 ) -> Result<Json<ScopesAnswer>> {
     if body.tools.is_empty() || body.tools.len() > 1000 {
@@ -68,8 +68,9 @@ async fn required(
     let mut answer =
         ScopesAnswer { scopes_required: Vec::new(), per_tool_requirements: Vec::new() };
     let mut common = None;
+    let catalog = app.catalog(&key.project.id);
     for slug in body.tools {
-        let (toolkit, tool) = app.catalog.tool(&slug).ok_or_else(|| unknown(&slug))?;
+        let (toolkit, tool) = catalog.tool(&slug).ok_or_else(|| unknown(&slug))?;
         toolkit.version(body.version.as_deref())?;
         let first = common.get_or_insert(&toolkit.file.slug);
         if **first != toolkit.file.slug {

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::toolkits::no_auth;
-use crate::catalog::{Tool, Toolkit};
+use crate::catalog::{Entry, Shown, Toolkit};
+use crate::error::Result;
 use crate::session::TOOLKIT;
 use crate::session::meta::{Meta, Spec};
 use crate::session::tools::Listed;
@@ -16,7 +17,7 @@ pub(super) struct Found<'a> {
     /// Its toolkit.
     pub toolkit: &'a Toolkit,
     /// The tool.
-    pub tool: &'a Tool,
+    pub tool: &'a Entry,
     /// Slug or alias.
     pub slug: &'a str,
     /// Version of the toolkit.
@@ -72,10 +73,10 @@ pub(super) struct ToolItem<'a> {
     toolkit: ToolToolkit<'a>,
     /// JSON Schema of the arguments.
     #[schema(value_type = Object)]
-    input_parameters: &'a Value,
+    input_parameters: Shown,
     /// JSON Schema of the answer.
     #[schema(value_type = Object)]
-    output_parameters: &'a Value,
+    output_parameters: Shown,
     /// Whether it works without credentials.
     no_auth: bool,
     /// All versions, newest first.
@@ -122,19 +123,28 @@ impl<'a> Found<'a> {
         scopes
     }
 
+    /// As a list shows it; none, with a line in the log, when it cannot be shown.
+    pub fn listed(&self) -> Option<ToolItem<'a>> {
+        self.item().ok()
+    }
+
     /// As the API shows it.
-    pub fn item(&self) -> ToolItem<'a> {
+    ///
+    /// # Errors
+    /// When its stored definition cannot be used any more.
+    pub fn item(&self) -> Result<ToolItem<'a>> {
+        let opened = self.tool.open()?;
         let (file, def) = (&self.toolkit.file, &self.tool.def);
         let logo = file.logo.as_deref().unwrap_or_default();
         let is_deprecated = def.deprecated.is_some();
-        ToolItem {
+        Ok(ToolItem {
             slug: self.slug,
             name: &def.name,
             description: def.description.trim(),
             human_description: def.description.trim(),
             toolkit: ToolToolkit { slug: &file.slug, name: &file.name, logo },
-            input_parameters: &self.tool.input_schema,
-            output_parameters: &self.tool.output_schema,
+            input_parameters: Shown::input(&opened),
+            output_parameters: Shown::output(&opened),
             no_auth: no_auth(self.toolkit),
             available_versions: &file.versions,
             version: self.version,
@@ -149,7 +159,7 @@ impl<'a> Found<'a> {
                 is_deprecated,
                 toolkit: DeprecatedToolToolkit { logo },
             },
-        }
+        })
     }
 }
 
@@ -184,14 +194,14 @@ pub(super) enum SessionTool<'a> {
 }
 
 /// A tool of a session's list.
-pub(super) fn session_tool<'a>(tool: &Listed<'a>) -> SessionTool<'a> {
+pub(super) fn session_tool<'a>(tool: &Listed<'a>) -> Option<SessionTool<'a>> {
     match tool {
         Listed::App(toolkit, tool) => {
             let version = toolkit.newest_version();
             let found = Found { toolkit, tool, slug: &tool.def.slug, version };
-            SessionTool::App(Box::new(found.item()))
+            found.listed().map(|item| SessionTool::App(Box::new(item)))
         }
-        Listed::Meta(meta) => meta_tool(*meta, meta.slug()),
+        Listed::Meta(meta) => Some(meta_tool(*meta, meta.slug())),
     }
 }
 

@@ -282,11 +282,12 @@ fn cut(app: &App, toolkits: &[Arc<Toolkit>], request: PageRequest) -> Page<Toolk
     params(ListQuery), responses((status = 200, body = Page<ToolkitItem>), CommonErrors))]
 async fn list(
     State(app): State<AppState>,
-    _: ProjectKey,
+    key: ProjectKey,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<ToolkitItem>>> {
     let request = page(query.limit, query.cursor.as_deref(), 20)?;
-    let mut toolkits = app.catalog.toolkits().to_vec();
+    let catalog = app.catalog(&key.project.id);
+    let mut toolkits = catalog.toolkits().to_vec();
     if query.managed_by == Some(ManagedBy::Project) || query.kind == Some(Provenance::Custom) {
         toolkits.clear();
     }
@@ -308,16 +309,17 @@ async fn list(
     responses((status = 200, body = Page<ToolkitItem>), CommonErrors))]
 async fn multi(
     State(app): State<AppState>,
-    _: ProjectKey,
+    key: ProjectKey,
     OptionalJson(body): OptionalJson<MultiBody>,
 ) -> Result<Json<Page<ToolkitItem>>> {
     let request = page(body.limit.map(|l| l as i64), body.cursor.as_deref(), 20)?;
+    let catalog = app.catalog(&key.project.id);
     let mut toolkits: Vec<Arc<Toolkit>> = match &body.toolkits {
-        None => app.catalog.toolkits().to_vec(),
+        None => catalog.toolkits().to_vec(),
         Some(slugs) => {
             let mut found: Vec<Arc<Toolkit>> = Vec::new();
             for slug in slugs.iter().take(1000) {
-                if let Some(toolkit) = app.catalog.toolkit(slug)
+                if let Some(toolkit) = catalog.toolkit(slug)
                     && !found.iter().any(|known| known.file.slug == toolkit.file.slug)
                 {
                     found.push(toolkit.clone());
@@ -342,8 +344,9 @@ async fn multi(
 #[utoipa::path(get, path = "/toolkits/categories", tag = "toolkits",
     operation_id = "listToolkitCategories",
     responses((status = 200, body = Page<Category>), CommonErrors))]
-async fn categories(State(app): State<AppState>, _: ProjectKey) -> Json<Page<Category>> {
-    let all = app.catalog.toolkits().iter().flat_map(|t| &t.file.categories);
+async fn categories(State(app): State<AppState>, key: ProjectKey) -> Json<Page<Category>> {
+    let catalog = app.catalog(&key.project.id);
+    let all = catalog.toolkits().iter().flat_map(|t| &t.file.categories);
     let mut items: Vec<Category> = all.map(|id| category(id)).collect();
     items.sort();
     items.dedup();
@@ -355,8 +358,9 @@ async fn categories(State(app): State<AppState>, _: ProjectKey) -> Json<Page<Cat
 #[utoipa::path(get, path = "/toolkits/changelog", tag = "toolkits",
     operation_id = "getToolkitsChangelog",
     responses((status = 200, body = Changelog), CommonErrors))]
-async fn changelog(State(app): State<AppState>, _: ProjectKey) -> Json<Changelog> {
-    let items = app.catalog.toolkits().iter().map(|toolkit| ToolkitChanges {
+async fn changelog(State(app): State<AppState>, key: ProjectKey) -> Json<Changelog> {
+    let catalog = app.catalog(&key.project.id);
+    let items = catalog.toolkits().iter().map(|toolkit| ToolkitChanges {
         slug: toolkit.file.slug.clone(),
         name: toolkit.file.name.clone(),
         display_name: toolkit.file.name.clone(),
@@ -391,11 +395,12 @@ pub(super) fn unknown(slug: &str) -> Error {
     responses((status = 200, body = ToolkitDetail), CommonErrors))]
 async fn get(
     State(app): State<AppState>,
-    _: ProjectKey,
+    key: ProjectKey,
     Path(slug): Path<String>,
     Query(query): Query<GetQuery>,
 ) -> Result<Json<ToolkitDetail>> {
-    let toolkit = app.catalog.toolkit(&slug).ok_or_else(|| unknown(&slug))?;
+    let catalog = app.catalog(&key.project.id);
+    let toolkit = catalog.toolkit(&slug).ok_or_else(|| unknown(&slug))?;
     let version = toolkit.version(query.version.as_deref())?;
     Ok(Json(detail(&app, toolkit, version)))
 }

@@ -15,10 +15,12 @@ use crate::api::errors::CommonErrors;
 use crate::api::extract::query::Versions;
 use crate::api::extract::{Json, Path, Query, page, query};
 use crate::app::{App, AppState};
+use crate::catalog::Catalog;
 use crate::domain::connection::{AuthConfig, Project};
 use crate::domain::id::AuthConfigId;
 use crate::domain::page::{Page, PageRequest};
 use crate::error::{Error, Result, codes};
+use crate::search::Searcher;
 use crate::session::meta::Meta;
 
 /// The part of the best score below which a tool is not what was looked for.
@@ -77,7 +79,7 @@ struct ListQuery {
 }
 
 /// The named tools, in the order asked for, each under the name it was asked by.
-fn named<'a>(app: &'a App, query: &'a ListQuery) -> Result<Vec<SessionTool<'a>>> {
+fn named<'a>(catalog: &'a Catalog, query: &'a ListQuery) -> Result<Vec<SessionTool<'a>>> {
     let (mut known, mut found) = (BTreeSet::new(), Vec::new());
     for slug in &query.tool_slugs {
         if !known.insert(slug) {
@@ -85,10 +87,10 @@ fn named<'a>(app: &'a App, query: &'a ListQuery) -> Result<Vec<SessionTool<'a>>>
         }
         if let Some(meta) = Meta::of(slug) {
             found.push(meta_tool(meta, slug));
-        } else if let Some((toolkit, tool)) = app.catalog.tool(slug) {
+        } else if let Some((toolkit, tool)) = catalog.tool(slug) {
             let version = toolkit.version(query.toolkit_versions.of(&toolkit.file.slug))?;
-            let item = Found { toolkit, tool, slug, version }.item();
-            found.push(SessionTool::App(Box::new(item)));
+            let item = Found { toolkit, tool, slug, version };
+            found.extend(item.listed().map(|item| SessionTool::App(Box::new(item))));
         }
     }
     Ok(found)
@@ -112,12 +114,12 @@ async fn auth_configs(
 }
 
 fn filtered<'a>(
-    app: &'a App,
+    catalog: &'a Catalog,
     query: &ListQuery,
     configs: Option<&[std::sync::Arc<AuthConfig>]>,
 ) -> Result<Vec<Found<'a>>> {
     let mut found = Vec::new();
-    for toolkit in app.catalog.toolkits() {
+    for toolkit in catalog.toolkits() {
         let slug = &toolkit.file.slug;
         let listed = !query.toolkit_slug.is_empty();
         if listed && !query.toolkit_slug.iter().any(|wanted| wanted.eq_ignore_ascii_case(slug)) {
@@ -159,14 +161,14 @@ fn filtered<'a>(
 }
 
 /// Those of the tools that a search finds, best first.
-fn searched<'a>(app: &'a App, text: &str, found: Vec<Found<'a>>) -> Vec<Found<'a>> {
-    let query = app.search.query(text);
+fn searched<'a>(searcher: &Searcher, text: &str, found: Vec<Found<'a>>) -> Vec<Found<'a>> {
+    let query = searcher.query(text);
     if query.is_empty() {
         return found;
     }
     let mut known: HashMap<&str, Found<'a>> =
         found.into_iter().map(|found| (found.tool.slug(), found)).collect();
-    let hits = app.search.find(&query, usize::MAX, |_, tool| known.contains_key(tool.slug()));
+    let hits = searcher.find(&query, usize::MAX, |_, tool| known.contains_key(tool.slug()));
     let best = hits.first().map_or(0.0, |hit| hit.score);
     let near = hits.into_iter().take_while(|hit| hit.score >= best * FAR);
     near.filter_map(|hit| known.remove(hit.tool.slug())).collect()
@@ -180,36 +182,39 @@ async fn list(
     key: ProjectKey,
     Query(query): Query<ListQuery>,
 ) -> Result<Response> {
+    let searcher = app.search.of(&key.project.id);
+    let catalog = searcher.catalog();
     let default = i64::try_from(query.tool_slugs.len()).unwrap_or(0).max(20);
     let request = page(query.limit, query.cursor.as_deref(), default)?;
     if !query.tool_slugs.is_empty() {
-        return Ok(Json(cut(named(&app, &query)?, request, |tool| tool)).into_response());
+        return Ok(Json(cut(named(catalog, &query)?, request, Some)).into_response());
     }
     let configs = match query.auth_config_ids.as_slice() {
         [] => None,
         ids => Some(auth_configs(&app, &key.project, ids).await?),
     };
-    let found = filtered(&app, &query, configs.as_deref())?;
+    let found = filtered(catalog, &query, configs.as_deref())?;
     let found = match query.query.as_ref().or(query.search.as_ref()) {
-        Some(search) => searched(&app, search, found),
+        Some(search) => searched(&searcher, search, found),
         _ => found,
     };
-    Ok(Json(cut(found, request, |found| found.item())).into_response())
+    Ok(Json(cut(found, request, |found| found.listed())).into_response())
 }
 
-fn cut<T, I>(found: Vec<T>, request: PageRequest, item: impl Fn(T) -> I) -> Page<I> {
+fn cut<T, I>(found: Vec<T>, request: PageRequest, item: impl Fn(T) -> Option<I>) -> Page<I> {
     let total = i64::try_from(found.len()).unwrap_or(i64::MAX);
     let skip = usize::try_from(request.offset()).unwrap_or(usize::MAX);
     let take = usize::try_from(request.limit).unwrap_or(0);
-    let items = found.into_iter().skip(skip).take(take).map(item).collect();
+    let items = found.into_iter().skip(skip).take(take).filter_map(item).collect();
     Page::new(items, total, request)
 }
 
 /// Every name that a tool goes by, sorted.
 #[utoipa::path(get, path = "/tools/enum", tag = "tools", operation_id = "listToolNames",
     responses((status = 200, body = Vec<String>), CommonErrors))]
-async fn names(State(app): State<AppState>, _: ProjectKey) -> Response {
-    let tools = app.catalog.toolkits().iter().flat_map(|t| &t.tools);
+async fn names(State(app): State<AppState>, key: ProjectKey) -> Response {
+    let catalog = app.catalog(&key.project.id);
+    let tools = catalog.toolkits().iter().flat_map(|t| &t.tools);
     let names: BTreeSet<&str> = tools
         .flat_map(|t| std::iter::once(&t.def.slug).chain(&t.def.aliases))
         .map(String::as_str)
@@ -241,15 +246,16 @@ pub(super) fn unknown(slug: &str) -> Error {
     responses((status = 200, body = ToolItem), CommonErrors))]
 async fn get(
     State(app): State<AppState>,
-    _: ProjectKey,
+    key: ProjectKey,
     Path(slug): Path<String>,
     Query(query): Query<GetQuery>,
 ) -> Result<Response> {
     if let Some(meta) = Meta::of(&slug) {
         return Ok(Json(meta_tool(meta, &slug)).into_response());
     }
-    let (toolkit, tool) = app.catalog.tool(&slug).ok_or_else(|| unknown(&slug))?;
+    let catalog = app.catalog(&key.project.id);
+    let (toolkit, tool) = catalog.tool(&slug).ok_or_else(|| unknown(&slug))?;
     let by_toolkit = query.toolkit_versions.of(&toolkit.file.slug);
     let version = toolkit.version(query.version.as_deref().or(by_toolkit))?;
-    Ok(Json(Found { toolkit, tool, slug: &slug, version }.item()).into_response())
+    Ok(Json(Found { toolkit, tool, slug: &slug, version }.item()?).into_response())
 }

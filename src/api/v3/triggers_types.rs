@@ -146,12 +146,13 @@ fn view<'a>(
     params(ListQuery), responses((status = 200, body = Page<TriggerType>), CommonErrors))]
 async fn list(
     State(app): State<AppState>,
-    _: ProjectKey,
+    key: ProjectKey,
     Query(query): Query<ListQuery>,
 ) -> Result<Response> {
     let request = page(query.limit, query.cursor.as_deref(), 20)?;
     let mut found = Vec::new();
-    for toolkit in app.catalog.toolkits() {
+    let catalog = app.catalog(&key.project.id);
+    for toolkit in catalog.toolkits() {
         let slug = &toolkit.file.slug;
         let wanted = &query.toolkit_slugs;
         if wanted.is_empty() || wanted.iter().any(|w| w.eq_ignore_ascii_case(slug)) {
@@ -173,8 +174,9 @@ async fn list(
 #[utoipa::path(get, path = "/triggers_types/list/enum", tag = "triggers",
     operation_id = "listTriggerTypeNames",
     responses((status = 200, body = Vec<String>), CommonErrors))]
-async fn names(State(app): State<AppState>, _: ProjectKey) -> Response {
-    let triggers = app.catalog.toolkits().iter().flat_map(|t| &t.triggers);
+async fn names(State(app): State<AppState>, key: ProjectKey) -> Response {
+    let catalog = app.catalog(&key.project.id);
+    let triggers = catalog.toolkits().iter().flat_map(|t| &t.triggers);
     let names: BTreeSet<&str> = triggers
         .flat_map(|t| std::iter::once(&t.def.slug).chain(&t.def.aliases))
         .map(String::as_str)
@@ -189,11 +191,12 @@ async fn names(State(app): State<AppState>, _: ProjectKey) -> Response {
     responses((status = 200, body = TriggerType), CommonErrors))]
 async fn get(
     State(app): State<AppState>,
-    _: ProjectKey,
+    key: ProjectKey,
     Path(slug): Path<String>,
     Query(query): Query<GetQuery>,
 ) -> Result<Response> {
-    let (toolkit, trigger) = app.catalog.trigger(&slug).ok_or_else(|| unknown(&slug))?;
+    let catalog = app.catalog(&key.project.id);
+    let (toolkit, trigger) = catalog.trigger(&slug).ok_or_else(|| unknown(&slug))?;
     let version = toolkit.version(query.toolkit_versions.of(&toolkit.file.slug))?;
     Ok(Json(view(toolkit, trigger, &slug, version)).into_response())
 }

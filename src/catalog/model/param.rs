@@ -16,6 +16,12 @@ impl<T> Default for Map2<T> {
     }
 }
 
+impl<T: serde::Serialize> serde::Serialize for Map2<T> {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Map2<T> {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         struct Visitor<T>(std::marker::PhantomData<T>);

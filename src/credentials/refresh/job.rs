@@ -11,7 +11,7 @@ use super::plan::{self, Failure};
 use super::{Why, cannot_refresh, expired, gone, inactive, unavailable, works_without};
 use crate::app::App;
 use crate::cache::Cache;
-use crate::catalog::{Catalog, Toolkit};
+use crate::catalog::{Catalogs, Toolkit};
 use crate::config::Config;
 use crate::credentials::dcr;
 use crate::credentials::oauth2::{TokenFailure, TokenSet};
@@ -80,7 +80,9 @@ pub struct Job {
     db: PgPool,
     vault: Arc<Vault>,
     cache: Arc<Cache>,
-    catalog: Arc<Catalog>,
+    catalogs: Arc<Catalogs>,
+    /// The account's.
+    toolkit: Option<Arc<Toolkit>>,
     net: Client,
     config: Config,
     stop: CancellationToken,
@@ -102,7 +104,8 @@ impl Job {
             db: app.db.clone(),
             vault: app.vault.clone(),
             cache: app.cache.clone(),
-            catalog: app.catalog.clone(),
+            catalogs: app.catalogs.clone(),
+            toolkit: app.toolkit(&account.project_id, &account.toolkit_slug),
             net: app.net.clone(),
             config: app.config.clone(),
             stop: app.stop.clone(),
@@ -113,11 +116,10 @@ impl Job {
         }
     }
 
-    fn toolkit(&self) -> Result<&Arc<Toolkit>> {
+    fn toolkit(&self) -> Result<&Toolkit> {
         let slug = &self.account.toolkit_slug;
-        self.catalog
-            .toolkit(slug)
-            .ok_or_else(|| Error::not_found(codes::TOOLKIT_NOT_FOUND, "Toolkit", slug))
+        let found = self.toolkit.as_deref();
+        found.ok_or_else(|| Error::not_found(codes::TOOLKIT_NOT_FOUND, "Toolkit", slug))
     }
 
     pub(super) fn means(&self) -> Result<Means<'_>> {
@@ -202,7 +204,7 @@ impl Job {
 
     /// A registered client that its server forgot is not used for further connections.
     async fn give_up_client(&self, failure: &TokenFailure) {
-        let Some(toolkit) = self.catalog.toolkit(&self.account.toolkit_slug) else { return };
+        let Ok(toolkit) = self.toolkit() else { return };
         if self.account.scheme != AuthSchemeKind::DcrOauth || !dcr::is_forgotten(failure) {
             return;
         }
@@ -402,7 +404,7 @@ impl Job {
             late.state.0.remove(name);
         }
         tokens.write(&mut late.state, now());
-        let clerk = Clerk { config: &self.config, catalog: &self.catalog, vault: &self.vault };
+        let clerk = Clerk { config: &self.config, catalogs: &self.catalogs, vault: &self.vault };
         let mut patience = Patience::of(self);
         loop {
             match clerk.late(&self.db, &self.auth_config, &late).await {

@@ -103,9 +103,8 @@ pub async fn rejected_again(app: &App, account: &Account) {
 pub fn begin(app: &App, account: &Account) -> RefreshRecord {
     let at = now();
     let timing = app
-        .catalog
-        .toolkit(&account.toolkit_slug)
-        .map(|toolkit| super::renew::timing(toolkit, account))
+        .toolkit(&account.project_id, &account.toolkit_slug)
+        .map(|toolkit| super::renew::timing(&toolkit, account))
         .unwrap_or_default();
     let due = plan::due(timing, account.token_expires_at, at, rand::random());
     RefreshRecord { due, refreshed_at: Some(at), ..RefreshRecord::default() }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::oauth2::Provider;
 use crate::app::App;
-use crate::catalog::Catalog;
+use crate::catalog::Catalogs;
 use crate::config::Config;
 use crate::db;
 use crate::db::revocation::RevocationRow;
@@ -76,21 +76,22 @@ pub struct Clerk<'a> {
     /// Settings.
     pub config: &'a Config,
     /// Toolkits.
-    pub catalog: &'a Catalog,
+    pub catalogs: &'a Catalogs,
     /// Sealing.
     pub vault: &'a Vault,
 }
 
 impl<'a> From<&'a App> for Clerk<'a> {
     fn from(app: &'a App) -> Self {
-        Self { config: &app.config, catalog: &app.catalog, vault: &app.vault }
+        Self { config: &app.config, catalogs: &app.catalogs, vault: &app.vault }
     }
 }
 
 impl Clerk<'_> {
     /// Whether the account's provider can be told to forget tokens.
     pub fn can_revoke(&self, config: &AuthConfig, account: &Account) -> bool {
-        let Some(toolkit) = self.catalog.toolkit(&account.toolkit_slug) else { return false };
+        let catalog = self.catalogs.of(&account.project_id);
+        let Some(toolkit) = catalog.toolkit(&account.toolkit_slug) else { return false };
         Provider::of(self.config, toolkit, config, &account.state).is_ok_and(|p| p.can_revoke())
     }
 

@@ -159,7 +159,7 @@ async fn tell(
     opened: &Opened,
 ) -> (Vec<&'static str>, std::result::Result<(), TokenFailure>) {
     let failed = |error: &Error| (Vec::new(), Err(unready(error)));
-    let Some(toolkit) = app.catalog.toolkit(&row.toolkit_slug) else {
+    let Some(toolkit) = app.toolkit(&row.project_id, &row.toolkit_slug) else {
         return failed(&Error::not_found(codes::TOOLKIT_NOT_FOUND, "Toolkit", &row.toolkit_slug));
     };
     let present = match app.cache.auth_config(&row.project_id, &row.auth_config_id).await {
@@ -172,7 +172,7 @@ async fn tell(
         config.is_managed == opened.config.is_managed && id(config) == id(&opened.config)
     };
     let config = present.as_deref().filter(|c| same_client(c)).unwrap_or(&opened.config);
-    match Provider::of(&app.config, toolkit, config, &opened.state) {
+    match Provider::of(&app.config, &toolkit, config, &opened.state) {
         Ok(provider) => provider.revoke(&app.net, &opened.state).await,
         Err(error) => failed(&error),
     }

@@ -158,13 +158,15 @@ fn shown(context: &Context<'_>, slug: &str, wanted: [bool; 2]) -> Option<Value> 
             [wanted[0].then_some(&spec.input), wanted[1].then_some(&spec.output)],
         ));
     }
-    let found = context.app.catalog.tool(slug).or_else(|| context.app.catalog.tool(&upper));
+    let catalog = context.app.catalog(&context.project.id);
+    let found = catalog.tool(slug).or_else(|| catalog.tool(&upper));
     let (toolkit, tool) = found.filter(|(toolkit, tool)| tools::allows(session, toolkit, tool))?;
+    let opened = tool.open().ok()?;
     Some(view(
         if tool.def.aliases.iter().any(|alias| alias == slug) { slug } else { tool.slug() },
         toolkit.slug(),
         tool.def.description.trim(),
-        [wanted[0].then_some(&tool.input_schema), wanted[1].then_some(&tool.output_schema)],
+        [wanted[0].then_some(&opened.input_schema), wanted[1].then_some(&opened.output_schema)],
     ))
 }
 
@@ -195,10 +197,9 @@ fn view(slug: &str, toolkit: &str, description: &str, schemas: [Option<&Value>; 
 
 /// Tools of the session whose names are nearest to one that it does not have.
 fn near(context: &Context<'_>, slug: &str) -> Vec<String> {
-    let query = context.app.search.query(slug);
-    let found = context
-        .app
-        .search
+    let searcher = context.app.search.of(&context.project.id);
+    let query = searcher.query(slug);
+    let found = searcher
         .find(&query, NEAREST, |toolkit, tool| tools::allows(context.session, toolkit, tool));
     found.iter().map(|found| found.tool.slug().to_owned()).collect()
 }

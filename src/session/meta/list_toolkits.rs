@@ -117,8 +117,8 @@ pub(super) async fn run(context: &Context<'_>, arguments: Map<String, Value>) ->
     let (app, session) = (context.app, context.session);
     let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
     let category = given(&category);
-    let mut fitting: Vec<(&Arc<Toolkit>, usize)> = app
-        .catalog
+    let catalog = app.catalog(&session.project_id);
+    let mut fitting: Vec<(&Arc<Toolkit>, usize)> = catalog
         .toolkits()
         .iter()
         .filter(|toolkit| session.config.allows_toolkit(toolkit.slug()))

@@ -211,10 +211,10 @@ pub(super) async fn run(context: &Context<'_>, arguments: Map<String, Value>) ->
 async fn one(context: &Context<'_>, item: Item, reinitiate: bool) -> Result<Value> {
     let toolkit = allowed(context.app, context.session, &item.name)?;
     match item.action.as_deref().map(str::trim).unwrap_or("add") {
-        "" | "add" | "initiate" | "connect" => add(context, toolkit, item, reinitiate).await,
-        "list" => list(context, toolkit).await,
-        "rename" => rename(context, toolkit, item).await,
-        "remove" | "delete" => remove(context, toolkit, item).await,
+        "" | "add" | "initiate" | "connect" => add(context, &toolkit, item, reinitiate).await,
+        "list" => list(context, &toolkit).await,
+        "rename" => rename(context, &toolkit, item).await,
+        "remove" | "delete" => remove(context, &toolkit, item).await,
         other => {
             let other: String = other.chars().take(50).collect();
             let problem = format!("action: is {other:?}; must be add, list, rename or remove");

@@ -2,7 +2,7 @@
 //! again. A recipe is a text for agents, not a program of the server: it is checked when it is
 //! written, and whoever repeats it executes its steps as any others.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -289,9 +289,9 @@ fn unknown(id: &str) -> Error {
 }
 
 /// A tool that the session allows.
-fn tool<'a>(context: &Context<'a>, slug: &str) -> Option<&'a Tool> {
-    let (toolkit, tool) = context.app.catalog.tool(slug)?;
-    tools::allows(context.session, toolkit, tool).then_some(tool)
+fn tool(context: &Context<'_>, slug: &str) -> Option<Arc<Tool>> {
+    let (toolkit, tool) = context.app.tool(&context.project.id, slug)?;
+    if tools::allows(context.session, &toolkit, &tool) { tool.open().ok() } else { None }
 }
 
 /// Everything that is wrong with a recipe; tools get their first name.

@@ -183,14 +183,14 @@ async fn look(
 async fn one(context: &Context<'_>, slug: &str) -> Result<(State, Value)> {
     let Context { app, project, session, .. } = *context;
     let toolkit = allowed(app, session, slug)?;
-    if needs_none(toolkit) {
+    if needs_none(&toolkit) {
         let reason = "The toolkit needs no connection.";
         return Ok((State::Active, json!({"status": "active", "reason": reason})));
     }
     // The list first, and from the database: an account that becomes active between the two looks is
     // then one that is used, and not one that is active and cannot be used.
-    let accounts = accounts(context, toolkit).await?;
-    let look = async || current(app, project, session, toolkit).await;
+    let accounts = accounts(context, &toolkit).await?;
+    let look = async || current(app, project, session, &toolkit).await;
     let mut used = look().await?.filter(|used| works(used));
     if let Some(newest) = accounts.first().filter(|newest| works(newest))
         && used.as_ref().is_none_or(|used| used.id != newest.id)

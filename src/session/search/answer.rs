@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 /// The answer to all use cases of a search.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct SearchAnswer<'a> {
+pub struct SearchAnswer {
     /// Whether any use case found a tool.
     pub success: bool,
     /// Why not.
@@ -17,7 +17,7 @@ pub struct SearchAnswer<'a> {
     pub results: Vec<SearchResult>,
     /// Tools of the results by slug: with their schema, or with where to get it.
     #[schema(value_type = Object)]
-    pub tool_schemas: BTreeMap<String, ToolSchema<'a>>,
+    pub tool_schemas: BTreeMap<String, ToolSchema>,
     /// The accounts that the user has for the toolkits of the results.
     pub toolkit_connection_statuses: Vec<ConnectionStatus>,
     /// What to do now, in order.
@@ -62,7 +62,7 @@ pub struct SearchResult {
 
 /// A tool of the results.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ToolSchema<'a> {
+pub struct ToolSchema {
     /// Slug.
     pub tool_slug: String,
     /// Its toolkit.
@@ -75,7 +75,7 @@ pub struct ToolSchema<'a> {
     /// JSON Schema of its arguments.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    pub input_schema: Option<&'a Value>,
+    pub input_schema: Option<Value>,
     /// How to get the schema.
     #[serde(rename = "schemaRef", skip_serializing_if = "Option::is_none")]
     pub schema_ref: Option<SchemaRef>,

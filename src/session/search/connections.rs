@@ -34,9 +34,10 @@ impl Connections {
     /// # Errors
     /// When the database is away.
     pub async fn load(app: &App, session: &Session, toolkits: &BTreeSet<&str>) -> Result<Self> {
+        let catalog = app.catalog(&session.project_id);
         let asked: Vec<String> = toolkits
             .iter()
-            .filter(|slug| app.catalog.toolkit(slug).is_some_and(|t| !t.file.auth.is_empty()))
+            .filter(|slug| catalog.toolkit(slug).is_some_and(|t| !t.file.auth.is_empty()))
             .map(|slug| (*slug).to_owned())
             .collect();
         let mut found = Self::default();

@@ -6,11 +6,10 @@ use serde_json::Value;
 
 use super::allows;
 use super::answer::{SchemaRef, SchemaRefArgs, ToolSchema};
-use crate::app::App;
-use crate::catalog::Tool;
+use crate::catalog::Entry;
 use crate::domain::session::Session;
 use crate::search::plan::{self, Plan};
-use crate::search::{Doc, Found, Hit, Part};
+use crate::search::{Doc, Found, Hit, Part, Searcher};
 use crate::session::custom::{Custom, CustomTool};
 
 /// How many tools are looked at.
@@ -76,18 +75,23 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// JSON Schema of its arguments.
-    pub fn input_schema(&self) -> &'a Value {
+    /// JSON Schema of its arguments; none when it cannot be shown.
+    pub fn input_schema(&self) -> Option<Value> {
         match self {
-            Self::App(found) => &found.tool.input_schema,
-            Self::Own(tool, _) => &tool.input_schema,
+            Self::App(found) => found.tool.open().ok().map(|tool| tool.input_schema.clone()),
+            Self::Own(tool, _) => Some(tool.input_schema.clone()),
         }
     }
 
     /// Names of the arguments that it needs.
     pub fn required(&self) -> impl Iterator<Item = &'a str> {
-        let names = self.input_schema()["required"].as_array();
-        names.into_iter().flatten().filter_map(Value::as_str)
+        let (own, other) = match self {
+            Self::App(found) => (Some(&found.tool.def.params.0), None),
+            Self::Own(tool, _) => (None, tool.input_schema["required"].as_array()),
+        };
+        let own = own.into_iter().flatten().filter(|(_, p)| p.required && !p.hidden);
+        let other = other.into_iter().flatten().filter_map(Value::as_str);
+        own.map(|(name, _)| name.as_str()).chain(other)
     }
 
     fn hit(&self) -> (f32, f32) {
@@ -98,15 +102,15 @@ impl<'a> Item<'a> {
     }
 
     /// With its schema, or with where to get it.
-    pub fn schema(&self, full: bool) -> ToolSchema<'a> {
+    pub fn schema(&self, full: Option<Value>) -> ToolSchema {
         let description = match self {
             Self::App(found) => found.tool.def.description.trim(),
             Self::Own(tool, _) => &tool.description,
         };
         let mut shown = by_name(self.slug(), self.toolkit(), description);
-        if full {
+        if full.is_some() {
             shown.has_full_schema = true;
-            shown.input_schema = Some(self.input_schema());
+            shown.input_schema = full;
             shown.schema_ref = None;
         }
         shown
@@ -114,7 +118,7 @@ impl<'a> Item<'a> {
 }
 
 /// A tool without its schema.
-pub(super) fn by_name<'a>(slug: &str, toolkit: &str, description: &str) -> ToolSchema<'a> {
+pub(super) fn by_name(slug: &str, toolkit: &str, description: &str) -> ToolSchema {
     ToolSchema {
         tool_slug: slug.to_owned(),
         toolkit: toolkit.to_owned(),
@@ -161,14 +165,14 @@ impl Group<'_> {
 
 /// The tools that match.
 pub(super) fn candidates<'a>(
-    app: &'a App,
+    searcher: &'a Searcher,
     session: &Session,
     custom: &'a Custom,
     use_case: &str,
 ) -> Candidates<'a> {
-    let parts = app.search.parts(use_case);
+    let parts = searcher.parts(use_case);
     let mut groups: Vec<Group<'a>> =
-        parts.iter().map(|part| group(app, session, custom, part)).collect();
+        parts.iter().map(|part| group(searcher, session, custom, part)).collect();
     // A toolkit that is only mentioned (tell Slack about the GitHub outage) matches by its name alone.
     let best = |clause: usize| {
         let same = groups.iter().filter(|group| group.clause == clause);
@@ -181,16 +185,21 @@ pub(super) fn candidates<'a>(
     Candidates { groups }
 }
 
-fn group<'a>(app: &'a App, session: &Session, custom: &'a Custom, part: &Part) -> Group<'a> {
+fn group<'a>(
+    searcher: &'a Searcher,
+    session: &Session,
+    custom: &'a Custom,
+    part: &Part,
+) -> Group<'a> {
     let Part { query, toolkit: only, clause } = part;
     let within = |slug: &str| only.as_deref().is_none_or(|only| only == slug);
-    let found = app.search.find(query, CANDIDATES, |toolkit, tool| {
+    let found = searcher.find(query, CANDIDATES, |toolkit, tool| {
         within(toolkit.slug()) && allows(session, toolkit, tool)
     });
     let mut items: Vec<Item<'a>> = found.into_iter().map(Item::App).collect();
     items.extend(custom.tools.iter().filter_map(|tool| {
         let home = custom.toolkits.iter().find(|toolkit| toolkit.slug == tool.toolkit());
-        let known = app.catalog.toolkit(tool.toolkit());
+        let known = searcher.catalog().toolkit(tool.toolkit());
         let doc = Doc {
             slug: tool.slug.strip_prefix(crate::session::custom::PREFIX).unwrap_or(&tool.slug),
             name: &tool.name,
@@ -205,7 +214,7 @@ fn group<'a>(app: &'a App, session: &Session, custom: &'a Custom, part: &Part) -
             important: true,
             ..Doc::default()
         };
-        Some(Item::Own(tool, app.search.score(query, &doc)?))
+        Some(Item::Own(tool, searcher.score(query, &doc)?))
     }));
     items.retain(|item| item.hit().1 >= COVER);
     let near = if query.names_toolkit() { NEAR_WITHIN_TOOLKIT } else { NEAR };
@@ -262,7 +271,7 @@ impl<'a> Leg<'a> {
         Some(leg)
     }
 
-    fn planned(&self) -> impl Iterator<Item = &'a Arc<Tool>> {
+    fn planned(&self) -> impl Iterator<Item = &'a Arc<Entry>> {
         let before = self.plan.before.iter().map(|related| related.tool);
         before.chain(self.plan.instead.iter().copied()).chain(self.plan.after.iter().copied())
     }

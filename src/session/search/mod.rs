@@ -24,6 +24,7 @@ pub use request::{MAX_KNOWN_FIELDS, MAX_QUERIES, MAX_USE_CASE, SearchRequest, Us
 use super::custom::Custom;
 use super::{memory, tools};
 use crate::app::App;
+use crate::catalog::Catalog;
 use crate::domain::session::Session;
 use crate::domain::time::{iso, now};
 use crate::error::Result;
@@ -37,16 +38,17 @@ const MAX_RELATED: usize = 10;
 ///
 /// # Errors
 /// When the database is away.
-pub async fn search<'a>(
-    app: &'a App,
+pub async fn search(
+    app: &App,
     session: &Session,
-    custom: &'a Custom,
+    custom: &Custom,
     request: SearchRequest,
-) -> Result<SearchAnswer<'a>> {
-    let candidates: Vec<Candidates<'a>> = request
+) -> Result<SearchAnswer> {
+    let searcher = app.search.of(&session.project_id);
+    let candidates: Vec<Candidates<'_>> = request
         .use_cases
         .iter()
-        .map(|one| find::candidates(app, session, custom, &one.use_case))
+        .map(|one| find::candidates(&searcher, session, custom, &one.use_case))
         .collect();
     let toolkits: BTreeSet<&str> =
         candidates.iter().flat_map(Candidates::items).filter_map(Item::connects).collect();
@@ -63,7 +65,7 @@ pub async fn search<'a>(
         results.push(result(at + 1, one, &pick, session, &connections, &noted));
         picks.push(pick);
     }
-    let statuses = statuses(app, session, custom, &picks, &connections);
+    let statuses = statuses(searcher.catalog(), session, custom, &picks, &connections);
     let found = results.iter().any(|result| !result.primary_tool_slugs.is_empty());
     let tool_schemas = schemas(app.config.search_schema_chars, &picks);
     Ok(SearchAnswer {
@@ -128,7 +130,7 @@ fn result(
 
 /// The connections of the toolkits of main tools, in the order of the results.
 fn statuses(
-    app: &App,
+    catalog: &Catalog,
     session: &Session,
     custom: &Custom,
     picks: &[Pick<'_>],
@@ -140,7 +142,7 @@ fn statuses(
         if all.iter().any(|known| known.toolkit == slug) {
             continue;
         }
-        match app.catalog.toolkit(slug) {
+        match catalog.toolkit(slug) {
             Some(toolkit) => all.push(connections.status(session, toolkit)),
             None => {
                 let own = custom.toolkits.iter().find(|toolkit| toolkit.slug == slug);
@@ -166,8 +168,8 @@ fn statuses(
 
 /// The tools of the results. Schemas of main tools are shown as long as they take no more than
 /// `most` characters together, the best of each use case first.
-fn schemas<'a>(most: usize, picks: &[Pick<'a>]) -> BTreeMap<String, ToolSchema<'a>> {
-    let mut all: BTreeMap<String, ToolSchema<'a>> = BTreeMap::new();
+fn schemas(most: usize, picks: &[Pick<'_>]) -> BTreeMap<String, ToolSchema> {
+    let mut all: BTreeMap<String, ToolSchema> = BTreeMap::new();
     let mut left = most;
     let deepest = picks.iter().map(|pick| pick.primary.len()).max().unwrap_or(0);
     for place in 0..deepest {
@@ -175,10 +177,11 @@ fn schemas<'a>(most: usize, picks: &[Pick<'a>]) -> BTreeMap<String, ToolSchema<'
             if all.contains_key(item.slug()) {
                 continue;
             }
-            let size = item.input_schema().to_string().len();
+            let schema = item.input_schema();
+            let size = schema.as_ref().map_or(0, |schema| schema.to_string().len());
             let fits = size <= left;
             left = left.saturating_sub(if fits { size } else { 0 });
-            all.insert(item.slug().to_owned(), item.schema(fits));
+            all.insert(item.slug().to_owned(), item.schema(schema.filter(|_| fits)));
         }
     }
     for pick in picks {
@@ -222,7 +225,7 @@ fn time_info(session: &Session) -> TimeInfo {
 fn allows(
     session: &Session,
     toolkit: &crate::catalog::Toolkit,
-    tool: &crate::catalog::Tool,
+    tool: &crate::catalog::Entry,
 ) -> bool {
     tools::allows(session, toolkit, tool)
 }

@@ -171,7 +171,7 @@ pub(super) fn guidance(
     session: &Session,
     found: bool,
     statuses: &[ConnectionStatus],
-    schemas: &BTreeMap<String, ToolSchema<'_>>,
+    schemas: &BTreeMap<String, ToolSchema>,
     picks: &[Pick<'_>],
 ) -> Vec<String> {
     if !found {

@@ -28,6 +28,7 @@ use self::state::State;
 use self::wait::Cause;
 use super::health;
 use crate::app::{App, AppState};
+use crate::catalog::Catalog;
 use crate::catalog::trigger::How;
 use crate::db;
 use crate::db::trigger_poll::{DueRow, Polled};
@@ -134,7 +135,8 @@ async fn work(app: &App, row: &DueRow, claim: &str) -> Result<()> {
             }
         },
     };
-    let looked = match asker(app, row, began).await? {
+    let catalog = app.catalog(&row.project_id);
+    let looked = match asker(app, &catalog, row, began).await? {
         Ok(ready) => ready.look(state).await,
         Err(No::Now(trouble)) => {
             return store(app, row, claim, None, Some(trouble), Vec::new(), false).await;
@@ -231,11 +233,12 @@ enum No {
 /// Everything that a look takes, or why there is none.
 async fn asker<'a>(
     app: &'a App,
+    catalog: &'a Catalog,
     row: &'a DueRow,
     began: Instant,
 ) -> Result<std::result::Result<Asker<'a>, No>> {
     let no = |error| Ok(Err(No::Now(Trouble { cause: Cause::Account, error })));
-    let Some((toolkit, trigger)) = app.catalog.trigger(&row.slug) else {
+    let Some((toolkit, trigger)) = catalog.trigger(&row.slug) else {
         let error = format!("This server has no trigger type {}", row.slug);
         return no(error);
     };

@@ -33,7 +33,8 @@ async fn the_list_has_every_toolkit_with_its_numbers() {
         assert_eq!(page["total_items"], all.len());
         assert_eq!(page["next_cursor"], Value::Null);
         for item in page["items"].as_array().unwrap() {
-            let toolkit = app.app.catalog.toolkit(item["slug"].as_str().unwrap()).unwrap();
+            let catalog = app.app.catalogs.server();
+            let toolkit = catalog.toolkit(item["slug"].as_str().unwrap()).unwrap();
             assert_eq!(item["meta"]["tools_count"], toolkit.tools.len(), "{item}");
             assert_eq!(
                 (&item["is_local_toolkit"], &item["type"]),

@@ -52,10 +52,11 @@ async fn named_tools_come_under_the_names_they_were_asked_by() {
 #[tokio::test]
 async fn every_alias_answers_by_its_own_name() {
     let app = TestApp::new().await;
-    for toolkit in app.app.catalog.toolkits() {
+    let catalog = app.app.catalogs.server();
+    for toolkit in catalog.toolkits() {
         for tool in &toolkit.tools {
             for alias in &tool.def.aliases {
-                let (_, found) = app.app.catalog.tool(alias).unwrap();
+                let (_, found) = catalog.tool(alias).unwrap();
                 assert_eq!(found.def.slug, tool.def.slug);
             }
         }
@@ -64,7 +65,7 @@ async fn every_alias_answers_by_its_own_name() {
     let names: Vec<&str> = names.as_array().unwrap().iter().map(|n| n.as_str().unwrap()).collect();
     assert!(names.is_sorted());
     assert!(names.contains(&"HACKERNEWS_GET_USER"));
-    let alias = app.app.catalog.toolkits().iter().flat_map(|t| &t.tools);
+    let alias = catalog.toolkits().iter().flat_map(|t| &t.tools);
     let alias = alias.flat_map(|t| &t.def.aliases).next().unwrap();
     assert!(names.contains(&alias.as_str()));
     let tool = app.client().get(&format!("/api/v3/tools/{alias}")).await.expect(200);
@@ -100,7 +101,7 @@ async fn tags_importance_and_search_narrow_the_list() {
 #[tokio::test]
 async fn every_toolkit_with_tools_has_important_ones() {
     let app = TestApp::new().await;
-    for toolkit in app.app.catalog.toolkits().iter().filter(|t| !t.tools.is_empty()) {
+    for toolkit in app.app.catalogs.server().toolkits().iter().filter(|t| !t.tools.is_empty()) {
         let important = toolkit.tools.iter().any(|t| t.tags.iter().any(|tag| tag == "important"));
         assert!(important, "{}", toolkit.file.slug);
     }

@@ -67,7 +67,7 @@ async fn a_trigger_type_answers_by_every_name() {
     let names = client.get("/api/v3/triggers_types/list/enum").await.expect(200);
     let names: Vec<&str> = names.as_array().unwrap().iter().map(|n| n.as_str().unwrap()).collect();
     assert!(names.is_sorted());
-    for toolkit in app.app.catalog.toolkits() {
+    for toolkit in app.app.catalogs.server().toolkits() {
         for trigger in &toolkit.triggers {
             for name in std::iter::once(&trigger.def.slug).chain(&trigger.def.aliases) {
                 assert!(names.contains(&name.as_str()), "{name}");
@@ -114,7 +114,7 @@ async fn versions_of_trigger_types_are_those_of_the_toolkit() {
 async fn a_toolkit_counts_its_trigger_types() {
     let app = TestApp::new().await;
     let client = app.client();
-    let own = app.app.catalog.toolkit("github").unwrap().triggers.len();
+    let own = app.app.catalogs.server().toolkit("github").unwrap().triggers.len();
     let detail = client.get("/api/v3/toolkits/github").await.expect(200);
     assert_eq!(detail["meta"]["triggers_count"], own);
     let list = client.get("/api/v3/toolkits?limit=1000").await.expect(200);

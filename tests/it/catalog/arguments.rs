@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::built_in;
 
 fn check(catalog: &Catalog, slug: &str, args: Value) -> Result<Map<String, Value>, Vec<String>> {
-    catalog.tool(slug).unwrap().1.check_arguments(args.as_object().unwrap().clone())
+    catalog.tool(slug).unwrap().1.open().unwrap().check_arguments(args.as_object().unwrap().clone())
 }
 
 #[test]
@@ -104,15 +104,16 @@ fn places_inside_a_value_are_named() {
 fn a_hidden_argument_is_what_the_definition_says() {
     let catalog = built_in();
     let hidden = catalog.toolkits().iter().flat_map(|toolkit| &toolkit.tools).find_map(|tool| {
-        let (name, param) = tool.def.params.0.iter().find(|(_, param)| param.hidden)?;
+        let tool = tool.open().unwrap();
+        let (name, param) = tool.def.params.0.iter().find(|(_, param)| param.hidden)?.clone();
         Some((tool, name, param))
     });
     let (tool, name, param) = hidden.unwrap();
-    assert!(tool.input_schema["properties"].get(name).is_none());
-    let mut args = super::samples::arguments(tool, false);
+    assert!(tool.input_schema["properties"].get(&name).is_none());
+    let mut args = super::samples::arguments(&tool, false);
     args.insert(name.clone(), "other".into());
     let checked = tool.check_arguments(args).unwrap();
-    assert_eq!(Some(&checked[name]), param.schema.default.as_ref());
+    assert_eq!(Some(&checked[&name]), param.schema.default.as_ref());
 }
 
 #[test]

@@ -71,6 +71,7 @@ fn a_tool_is_looked_up_in_its_exact_case_and_a_toolkit_in_any() {
 fn a_user_of_hacker_news_is_named_in_both_documented_ways() {
     let catalog = built_in();
     let (_, tool) = catalog.tool("HACKERNEWS_GET_USER").unwrap();
+    let tool = tool.open().unwrap();
     for name in ["username", "userId"] {
         let args = json!({name: "pg"}).as_object().unwrap().clone();
         let checked = tool.check_arguments(args).unwrap();
@@ -86,6 +87,7 @@ fn a_bot_of_slack_has_slacks_own_tools() {
     for tool in &bot.tools {
         let name = tool.slug().replacen("SLACKBOT_", "SLACK_", 1);
         let (_, own) = catalog.tool(&name).unwrap_or_else(|| panic!("{name}"));
+        let (tool, own) = (tool.open().unwrap(), own.open().unwrap());
         let schema = tool.input_schema["properties"].to_string().replace("SLACKBOT_", "SLACK_");
         assert_eq!(schema, own.input_schema["properties"].to_string(), "{name}");
     }

@@ -223,6 +223,7 @@ fn a_toolkit_that_the_providers_file_names_must_exist() {
 fn rules_merge_field_by_field() {
     let catalog = sample("");
     let (_, tool) = catalog.tool("SAMPLE_GET_FILE").unwrap();
+    let tool = tool.open().unwrap();
     let rule = &tool.steps()[0].rule;
     assert_eq!(rule.pick.as_deref(), Some("/file"));
     assert_eq!(rule.ok.as_deref(), Some("/ok"));
@@ -297,6 +298,7 @@ fn the_operators_root_holds_for_requests_with_their_own() {
     let providers = Providers::parse("gmail: {base_url: 'http://127.0.0.1:4102'}").unwrap();
     let catalog = Catalog::load(None, &providers).unwrap();
     let (toolkit, tool) = catalog.tool("GMAIL_GET_PEOPLE").unwrap();
+    let tool = tool.open().unwrap();
     let args = tool.check_arguments(Map::new()).unwrap();
     let scope = Scope { args: &args, conn: Map::new(), steps: Map::new(), item: None };
     let request = tool.render(toolkit, 0, &scope).unwrap();
@@ -322,6 +324,7 @@ fn credentials_go_where_the_definition_says() {
     use patchbay::domain::scheme::AuthSchemeKind;
     let catalog = sample("");
     let (toolkit, tool) = catalog.tool("SAMPLE_GET_FILE").unwrap();
+    let tool = tool.open().unwrap();
     let args = tool
         .check_arguments(json!({"path": "/a b/ü.txt", "q": "x&k=1"}).as_object().unwrap().clone())
         .unwrap();

@@ -329,7 +329,7 @@ async fn every_provider_gives_an_authorization_url() {
     let app = TestApp::new().await;
     let client = app.client();
     let mut problems = Vec::new();
-    for (toolkit, oauth2) in providers(&app.app.catalog) {
+    for (toolkit, oauth2) in providers(&app.app.catalogs.server()) {
         let slug = toolkit.slug();
         let conn = fields(toolkit);
         let mut say = |what: String| problems.push(format!("{slug}: {what}"));

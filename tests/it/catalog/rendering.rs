@@ -48,8 +48,9 @@ fn checked(tool: &Tool, args: Map<String, Value>) -> Map<String, Value> {
 
 fn one(catalog: &Catalog, slug: &str, args: Value) -> OutboundRequest {
     let (toolkit, tool) = catalog.tool(slug).unwrap();
-    let args = checked(tool, args.as_object().unwrap().clone());
-    render_all(toolkit, tool, &args).pop().unwrap()
+    let tool = tool.open().unwrap();
+    let args = checked(&tool, args.as_object().unwrap().clone());
+    render_all(toolkit, &tool, &args).pop().unwrap()
 }
 
 #[test]
@@ -59,15 +60,16 @@ fn every_tool_renders_with_all_and_with_few_arguments() {
     for toolkit in catalog.toolkits() {
         let conn = connection(toolkit);
         for tool in &toolkit.tools {
+            let tool = tool.open().unwrap();
             for all in [false, true] {
-                let args = match tool.check_arguments(arguments(tool, all)) {
+                let args = match tool.check_arguments(arguments(&tool, all)) {
                     Ok(args) => args,
                     Err(e) => {
                         failures.push(format!("{} (all: {all}): {}", tool.slug(), e.join("; ")));
                         continue;
                     }
                 };
-                for request in render_all(toolkit, tool, &args) {
+                for request in render_all(toolkit, &tool, &args) {
                     assert!(toolkit.allows_host(&conn, &request.url), "{}", tool.slug());
                     let text = request.url.as_str();
                     assert!(!text.contains("{{") && !text.contains("/../"), "{text}");
@@ -142,8 +144,9 @@ fn mail_goes_out_as_a_message_without_injected_headers() {
 fn an_address_with_a_line_end_is_refused() {
     let catalog = built_in();
     let (toolkit, tool) = catalog.tool("GMAIL_SEND_EMAIL").unwrap();
+    let tool = tool.open().unwrap();
     let args = json!({"recipient_email": "a@example.com\r\nBcc: eve@evil.example", "body": "x"});
-    let args = checked(tool, args.as_object().unwrap().clone());
+    let args = checked(&tool, args.as_object().unwrap().clone());
     let scope = Scope { args: &args, conn: Map::new(), steps: Map::new(), item: None };
     let problem = tool.render(toolkit, 0, &scope).err().unwrap();
     assert!(problem.contains("not an email address"), "{problem}");
@@ -154,7 +157,9 @@ fn a_draft_reply_takes_subject_and_references_of_the_thread() {
     use base64::Engine as _;
     let catalog = built_in();
     let (toolkit, tool) = catalog.tool("GMAIL_CREATE_EMAIL_DRAFT").unwrap();
-    let args = checked(tool, json!({"thread_id": "t1", "body": "ok"}).as_object().unwrap().clone());
+    let tool = tool.open().unwrap();
+    let args =
+        checked(&tool, json!({"thread_id": "t1", "body": "ok"}).as_object().unwrap().clone());
     let thread = json!({"messages": [{"payload": {"headers": [
         {"name": "Subject", "value": "Plans"}, {"name": "Message-ID", "value": "<1@example.com>"}]}}]});
     let steps = Map::from_iter([("thread".to_owned(), thread)]);
@@ -173,8 +178,9 @@ fn a_draft_reply_takes_subject_and_references_of_the_thread() {
 fn without_a_thread_the_first_step_is_left_out() {
     let catalog = built_in();
     let (toolkit, tool) = catalog.tool("GMAIL_CREATE_EMAIL_DRAFT").unwrap();
-    let args = checked(tool, json!({"subject": "S", "body": "ok"}).as_object().unwrap().clone());
-    assert_eq!(render_all(toolkit, tool, &args).len(), 1);
+    let tool = tool.open().unwrap();
+    let args = checked(&tool, json!({"subject": "S", "body": "ok"}).as_object().unwrap().clone());
+    assert_eq!(render_all(toolkit, &tool, &args).len(), 1);
 }
 
 #[test]
@@ -196,8 +202,9 @@ fn a_suffix_may_follow_a_placeholder() {
         .unwrap()
         .tools
         .iter()
+        .map(|tool| tool.open().unwrap())
         .filter(|tool| tool.def.request.as_ref().is_some_and(|r| r.path.contains("}.json")))
-        .map(|tool| one(&catalog, tool.slug(), arguments(tool, false).into()).url.to_string())
+        .map(|tool| one(&catalog, tool.slug(), arguments(&tool, false).into()).url.to_string())
         .collect();
     assert!(!urls.is_empty() && urls.iter().all(|url| url.contains(".json")), "{urls:?}");
 }
@@ -208,7 +215,7 @@ fn header_arguments_cannot_bring_further_headers() {
     let (toolkit, tool) = catalog
         .toolkits()
         .iter()
-        .flat_map(|toolkit| toolkit.tools.iter().map(move |tool| (toolkit, tool)))
+        .flat_map(|toolkit| toolkit.tools.iter().map(move |tool| (toolkit, tool.open().unwrap())))
         .find(|(_, tool)| {
             tool.def
                 .params
@@ -217,7 +224,7 @@ fn header_arguments_cannot_bring_further_headers() {
                 .any(|(_, p)| p.location == Some(patchbay::catalog::model::Location::Header))
         })
         .unwrap();
-    let mut args = arguments(tool, false);
+    let mut args = arguments(&tool, false);
     for (name, param) in &tool.def.params.0 {
         if param.location == Some(patchbay::catalog::model::Location::Header) {
             args.insert(name.clone(), "x\r\nAuthorization: y".into());
@@ -232,7 +239,8 @@ fn an_argument_cannot_start_a_part_of_its_own() {
     let catalog = built_in();
     for (slug, name) in [("JIRA_ADD_ATTACHMENT", "content"), ("SUPABASE_DEPLOY_FUNCTION", "file")] {
         let (toolkit, tool) = catalog.tool(slug).unwrap();
-        let mut args = checked(tool, arguments(tool, false));
+        let tool = tool.open().unwrap();
+        let mut args = checked(&tool, arguments(&tool, false));
         let raw = tool.def.request.as_ref().unwrap().raw.as_ref().unwrap();
         let boundary = raw.content_type.split("boundary=").nth(1).unwrap();
         args.insert(name.into(), format!("x\r\n--{boundary}\r\ny").into());
@@ -242,7 +250,8 @@ fn an_argument_cannot_start_a_part_of_its_own() {
         assert!(problem.contains("separates the parts"), "{problem}");
     }
     let (_, tool) = catalog.tool("JIRA_ADD_ATTACHMENT").unwrap();
-    let mut args = arguments(tool, false);
+    let tool = tool.open().unwrap();
+    let mut args = arguments(&tool, false);
     args.insert("mime_type".into(), "text/plain\r\nX: y".into());
     assert!(tool.check_arguments(args).is_err());
 }

@@ -48,6 +48,7 @@ fn render(params: &str, request: &str, args: Value) -> Result<OutboundRequest, S
 
 fn render_in(catalog: &Catalog, tool: usize, args: Value) -> Result<OutboundRequest, String> {
     let (toolkit, tool) = catalog.tool(&format!("SAMPLE_DO_{tool}")).unwrap();
+    let tool = tool.open().unwrap();
     assert_eq!(tool.def.origin.as_deref(), Some("POST /do"));
     let Value::Object(args) = args else { panic!() };
     let mut args = tool.check_arguments(args).map_err(|problems| problems.join("; "))?;
@@ -368,7 +369,7 @@ fn a_file_is_shown_as_what_sdks_look_for() {
         "method: POST, path: /b, body: binary}\n    response: {file: true, next_link: true",
     )
     .unwrap();
-    let (_, tool) = catalog.tool("SAMPLE_DO_0").unwrap();
+    let tool = catalog.tool("SAMPLE_DO_0").unwrap().1.open().unwrap();
     let shown = &tool.input_schema["properties"]["f"];
     assert_eq!(shown["type"], "object");
     assert_eq!(shown["file_uploadable"], true);
@@ -408,7 +409,8 @@ fn a_value_of_another_type_that_is_accepted_is_sent_as_it_is() {
     let refused = render(params, request, json!({"a": [1]})).err().unwrap();
     assert!(refused.contains("must be an integer or string"), "{refused}");
     let catalog = catalog(params, request).unwrap();
-    let shown = &catalog.tool("SAMPLE_DO_0").unwrap().1.input_schema["properties"]["a"];
+    let tool = catalog.tool("SAMPLE_DO_0").unwrap().1.open().unwrap();
+    let shown = &tool.input_schema["properties"]["a"];
     assert_eq!(shown["type"], "string");
     assert_eq!(shown["description"], "A thing. Also accepted: integer.");
 }

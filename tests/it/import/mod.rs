@@ -62,7 +62,8 @@ impl Imported {
     }
 
     fn request_with(&self, tool: &str, args: Value, conn: Map<String, Value>) -> OutboundRequest {
-        let (toolkit, tool) = self.catalog.tool(tool).unwrap();
+        let (toolkit, entry) = self.catalog.tool(tool).unwrap();
+        let tool = entry.open().unwrap();
         let Value::Object(args) = args else { panic!() };
         let mut args = tool.check_arguments(args).unwrap();
         let file = LoadedFile {

@@ -192,7 +192,7 @@ async fn a_known_token_and_server_are_let_in_without_the_database() {
         let project = app.app.cache.project(&app.project.id).await.unwrap().unwrap();
         let id = made["id"].as_str().unwrap();
         let served = patchbay::mcp_server::open(&app.app, id, Some(&project), &address).await;
-        assert!(!served.unwrap().tools(&app.app).is_empty());
+        assert!(!served.unwrap().tools(&app.app.catalogs.server()).is_empty());
     };
     enter().await;
     // Somebody holds every connection that there is.

@@ -33,7 +33,11 @@ async fn refused(world: &World, id: &str, address: &Address) -> (u16, &'static s
 }
 
 fn slugs(world: &World, served: &Served) -> Vec<String> {
-    served.tools(&world.app.app).iter().map(|(_, tool)| tool.def.slug.clone()).collect()
+    served
+        .tools(&world.app.app.catalogs.server())
+        .iter()
+        .map(|(_, tool)| tool.def.slug.clone())
+        .collect()
 }
 
 fn thing() -> Map<String, Value> {
@@ -66,7 +70,8 @@ async fn a_server_lists_its_tools_and_executes_no_others() {
     }
     let id = make(&world, json!({"name": "All tools", "toolkits": ["mock"]})).await;
     let all = served(&world, &id, &of_user("ann")).await;
-    let mock = world.app.app.catalog.toolkit("mock").unwrap();
+    let catalog = world.app.app.catalogs.server();
+    let mock = catalog.toolkit("mock").unwrap();
     assert_eq!(slugs(&world, &all).len(), mock.tools.len());
 }
 

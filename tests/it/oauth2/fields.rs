@@ -60,7 +60,7 @@ async fn every_scheme_of_every_toolkit_lists_exactly_what_it_accepts() {
     let app = TestApp::new().await;
     let client = app.client();
     let slugs: Vec<String> =
-        app.app.catalog.toolkits().iter().map(|t| t.file.slug.clone()).collect();
+        app.app.catalogs.server().toolkits().iter().map(|t| t.file.slug.clone()).collect();
     let mut tried = 0;
     for slug in &slugs {
         let detail = client.get(&format!("/api/v3/toolkits/{slug}")).await.expect(200);
@@ -68,7 +68,8 @@ async fn every_scheme_of_every_toolkit_lists_exactly_what_it_accepts() {
             let mode = scheme["mode"].as_str().unwrap();
             let at = format!("{slug} {mode}");
             let form = &scheme["fields"]["auth_config_creation"];
-            let toolkit = app.app.catalog.toolkit(slug).unwrap();
+            let catalog = app.app.catalogs.server();
+            let toolkit = catalog.toolkit(slug).unwrap();
             let def = toolkit.file.auth.iter().find(|s| s.scheme.as_str() == mode).unwrap();
             let specs = [config_fields(def), connect_fields(def)];
             let required = names(&form["required"]);

@@ -4,13 +4,13 @@ mod plans;
 
 use std::sync::{Arc, LazyLock};
 
-use patchbay::catalog::Catalog;
+use patchbay::catalog::Catalogs;
 use patchbay::config::Providers;
-use patchbay::search::{Doc, Search};
+use patchbay::search::{Doc, Search, Searcher};
 
-static SEARCH: LazyLock<Search> = LazyLock::new(|| {
-    let catalog = Catalog::load(None, &Providers::default()).unwrap_or_else(|e| panic!("{e}"));
-    Search::new(Arc::new(catalog))
+static SEARCH: LazyLock<Searcher> = LazyLock::new(|| {
+    let catalogs = Catalogs::load(None, &Providers::default()).unwrap_or_else(|e| panic!("{e}"));
+    Search::new(Arc::new(catalogs)).server()
 });
 
 fn found(text: &str, count: usize) -> Vec<&'static str> {

@@ -185,7 +185,7 @@ async fn a_warm_server_reads_nothing_to_choose_an_account() {
     let configs = json!({"auth_configs": {"mocs": world.config.id}});
     let pins = json!({"connected_accounts": {"mocs": two.id}});
     let app = &world.app.app;
-    let catalog = app.catalog.clone();
+    let catalog = app.catalogs.server();
     let toolkit = catalog.toolkit("mocs").unwrap();
     let project = patchbay::cache::project_of(
         patchbay::db::project::get(&app.db, &world.app.project.id).await.unwrap().unwrap(),

@@ -138,8 +138,8 @@ fn input_field(field: FieldSpec) -> InputField {
 
 /// An auth config, for an answer.
 pub fn info(app: &App, project: &Project, config: &AuthConfig, connections: i64) -> AuthConfigInfo {
-    let toolkit = toolkit(app, &config.toolkit_slug).ok();
-    let scheme = toolkit.and_then(|t| scheme(t, config.scheme).ok());
+    let toolkit = toolkit(app, &config.project_id, &config.toolkit_slug).ok();
+    let scheme = toolkit.as_ref().and_then(|t| scheme(t, config.scheme).ok());
     let fields: Vec<InputField> = scheme
         .map(connect_fields)
         .unwrap_or_default()
@@ -166,7 +166,7 @@ pub fn info(app: &App, project: &Project, config: &AuthConfig, connections: i64)
         kind: if config.is_managed { "default" } else { "custom" },
         toolkit: ToolkitInfo {
             slug: config.toolkit_slug.clone(),
-            logo: toolkit.and_then(|t| t.file.logo.clone()).unwrap_or_default(),
+            logo: toolkit.as_ref().and_then(|t| t.file.logo.clone()).unwrap_or_default(),
         },
         name: config.name.clone(),
         auth_scheme: config.scheme.as_str(),

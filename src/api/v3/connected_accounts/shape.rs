@@ -1,11 +1,13 @@
 //! Connected accounts as answers show them.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::catalog::model::AuthScheme;
+use crate::catalog::Toolkit;
 use crate::connect::mask::masked;
 use crate::connect::{scheme, toolkit};
 use crate::credentials::dcr::SERVER_FIELD;
@@ -135,7 +137,8 @@ pub struct AccountPage {
 
 /// State of an account; `url` is where the browser has to go.
 pub fn state(app: &App, project: &Project, account: &Account, url: Option<&str>) -> StateInfo {
-    let scheme = scheme_of(app, account);
+    let toolkit = toolkit_of(app, account);
+    let scheme = toolkit.as_ref().and_then(|t| scheme(t, account.scheme).ok());
     let fields = if project.config.mask_secret_keys_in_connected_account {
         masked(scheme, &account.state.0)
     } else {
@@ -171,8 +174,8 @@ pub fn state(app: &App, project: &Project, account: &Account, url: Option<&str>)
     StateInfo { auth_scheme: account.scheme.as_str(), val }
 }
 
-fn scheme_of<'a>(app: &'a App, account: &Account) -> Option<&'a AuthScheme> {
-    scheme(toolkit(app, &account.toolkit_slug).ok()?, account.scheme).ok()
+fn toolkit_of(app: &App, account: &Account) -> Option<Arc<Toolkit>> {
+    toolkit(app, &account.project_id, &account.toolkit_slug).ok()
 }
 
 /// An account, for an answer.
@@ -183,7 +186,9 @@ pub fn info(
     config: Option<&AuthConfig>,
 ) -> AccountInfo {
     let state = state(app, project, account, None);
-    let declared = scheme_of(app, account).map(crate::catalog::fields::connect_fields);
+    let toolkit = toolkit_of(app, account);
+    let scheme = toolkit.as_ref().and_then(|t| scheme(t, account.scheme).ok());
+    let declared = scheme.map(crate::catalog::fields::connect_fields);
     let params = declared
         .unwrap_or_default()
         .into_iter()

@@ -123,7 +123,7 @@ async fn of_app(
     Path(app_key): Path<String>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<McpServerPage>> {
-    let toolkit = connect::toolkit(&app, &app_key)?.file.slug.clone();
+    let toolkit = connect::toolkit(&app, &key.project.id, &app_key)?.file.slug.clone();
     page_of(&app, &key.project, query, Some(toolkit)).await
 }
 

@@ -106,7 +106,7 @@ fn commands(app: &App, server: &McpServer) -> McpCommands {
 /// A server.
 pub(super) fn server(app: &App, server: &McpServer) -> McpServerView {
     let icon = |slug: &String| {
-        let logo = app.catalog.toolkit(slug)?.file.logo.clone()?;
+        let logo = app.toolkit(&server.project_id, slug)?.file.logo.clone()?;
         Some((slug.clone(), logo))
     };
     McpServerView {

@@ -132,7 +132,7 @@ async fn create(
     let given = body.custom();
     let config = changed(SessionConfig::default(), policy.as_ref(), body)?;
     let custom = match given.filter(|given| !given.is_empty()) {
-        Some(given) => custom::checked(&app, &config, given)?,
+        Some(given) => custom::checked(&app.catalog(&key.project.id), &config, given)?,
         None => Custom::default(),
     };
     // Sessions of v3.1 get such tools with every request that needs them.

@@ -42,16 +42,18 @@ pub(super) async fn tools(
     route: MatchedPath,
 ) -> Result<Response> {
     let session = crate::session::find(&app, &key.project.id, &SessionId::from(id)).await?;
-    let tools = listed(&app, &session);
+    let catalog = app.catalog(&key.project.id);
+    let tools = listed(&catalog, &session);
     // Clients of v3 know no pages here.
     if Version::of(&route) == Version::V3 {
-        let items: Vec<SessionTool> = tools.iter().map(session_tool).collect();
+        let items: Vec<SessionTool> = tools.iter().filter_map(session_tool).collect();
         return Ok(Json(json!({"items": items})).into_response());
     }
     let request = page(query.limit.map(|l| l.min(500)), query.cursor.as_deref(), 500)?;
     let total = i64::try_from(tools.len()).unwrap_or(i64::MAX);
     let skip = usize::try_from(request.offset()).unwrap_or(usize::MAX);
     let take = usize::try_from(request.limit).unwrap_or(0);
-    let items: Vec<SessionTool> = tools.iter().skip(skip).take(take).map(session_tool).collect();
+    let items: Vec<SessionTool> =
+        tools.iter().skip(skip).take(take).filter_map(session_tool).collect();
     Ok(Json(Page::new(items, total, request)).into_response())
 }

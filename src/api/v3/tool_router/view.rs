@@ -177,7 +177,8 @@ pub(super) fn session(
     if let Some(id) = &session.config.source_config_id {
         experimental.insert("source_session_config".into(), json!({"id": id}));
     }
-    let listed = listed(app, session);
+    let catalog = app.catalog(&session.project_id);
+    let listed = listed(&catalog, session);
     let warnings = prompt::warnings(&listed);
     SessionView {
         session_id: session.id.to_string(),

@@ -58,12 +58,17 @@ fn no_egress(url: Option<&Value>) -> Result<()> {
 
 impl UpsertBody {
     /// What the use case needs.
-    pub fn checked(self, app: &App, slug: String) -> Result<Wanted> {
+    pub fn checked(
+        self,
+        app: &App,
+        project: &crate::domain::id::ProjectId,
+        slug: String,
+    ) -> Result<Wanted> {
         no_egress(self.egress_url.as_ref())?;
         // Slugs are upper case; released clients send what a person typed.
-        let known = app.catalog.trigger(&slug).is_some();
+        let known = app.trigger(project, &slug).is_some();
         let slug = if known { slug } else { slug.to_uppercase() };
-        let (toolkit, _) = app.catalog.trigger(&slug).ok_or_else(|| unknown_type(&slug))?;
+        let (toolkit, _) = app.trigger(project, &slug).ok_or_else(|| unknown_type(&slug))?;
         let version = self.toolkit_versions.of(toolkit.slug()).map(str::to_owned);
         Ok(Wanted {
             version: version.or(self.version),

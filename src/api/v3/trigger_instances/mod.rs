@@ -58,7 +58,7 @@ async fn upsert(
     Path(slug): Path<String>,
     Json(body): Json<UpsertBody>,
 ) -> Result<Json<Upserted>> {
-    let wanted = body.checked(&app, slug)?;
+    let wanted = body.checked(&app, &key.project.id, slug)?;
     // Goes on when the caller hangs up: what the provider made must be remembered.
     let worker = app.clone();
     let work = app.tasks.spawn(async move { trigger::upsert(&worker, &key.project, wanted).await });

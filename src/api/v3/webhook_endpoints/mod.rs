@@ -47,14 +47,14 @@ struct WebhookEndpoint {
 
 fn view(app: &App, endpoint: &Endpoint) -> WebhookEndpoint {
     let row = &endpoint.row;
-    let toolkit = app.catalog.toolkit(&row.toolkit_slug);
+    let toolkit = app.toolkit(&row.project_id, &row.toolkit_slug);
     WebhookEndpoint {
         id: row.id.to_string(),
         toolkit_slug: row.toolkit_slug.clone(),
         client_id: row.client_id.clone(),
         webhook_url: endpoint::url(app, endpoint).unwrap_or_default(),
         data: endpoint::masked(endpoint),
-        setup_fields: toolkit.map(|t| endpoint::setup_fields(t)).unwrap_or_default(),
+        setup_fields: toolkit.map(|t| endpoint::setup_fields(&t)).unwrap_or_default(),
         verified_at: row.verified_at.map(iso),
         created_at: iso(row.created_at),
     }

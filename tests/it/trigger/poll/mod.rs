@@ -175,7 +175,7 @@ pub async fn feed_account(app: &TestApp, project: &TestProject) -> Account {
 /// An instance that was made an hour ago and never polled.
 pub async fn instance(app: &AppState, account: &Account, slug: &str, config: Value) -> TriggerId {
     let id = TriggerId::generate();
-    let (_, trigger) = app.catalog.trigger(slug).unwrap();
+    let (_, trigger) = app.trigger(&account.project_id, slug).unwrap();
     let config = trigger.check_config(config.as_object().cloned().unwrap()).unwrap();
     insert(app, &account.project_id, account, &id, slug, &config.into()).await;
     id

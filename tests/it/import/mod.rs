@@ -4,7 +4,9 @@ mod mutated;
 mod openapi;
 mod swagger;
 
-use patchbay::catalog::{Catalog, Files, LoadedFile, Scope, Toolkit};
+use std::sync::Arc;
+
+use patchbay::catalog::{Catalog, Catalogs, Change, Files, LoadedFile, Scope, Toolkit, compile};
 use patchbay::config::Providers;
 use patchbay::domain::outbound::{OutboundBody, OutboundRequest};
 use patchbay::import::{Definition, Options, Report, import};
@@ -14,7 +16,7 @@ use serde_json::{Map, Value, json};
 struct Imported {
     definition: Definition,
     report: Report,
-    catalog: Catalog,
+    catalog: Arc<Catalog>,
 }
 
 fn options() -> Options {
@@ -25,14 +27,17 @@ fn options() -> Options {
     }
 }
 
-fn compiled(definition: &Definition) -> Result<Catalog, String> {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join(definition.toolkit["slug"].as_str().unwrap());
-    std::fs::create_dir_all(root.join("tools")).unwrap();
-    std::fs::write(root.join("toolkit.yaml"), definition.toolkit.to_string()).unwrap();
-    let tools = json!({"tools": definition.tools}).to_string();
-    std::fs::write(root.join("tools/all.yaml"), tools).unwrap();
-    Catalog::load(Some(folder.path()), &Providers::default()).map_err(|e| e.to_string())
+fn compiled(definition: &Definition) -> Result<Arc<Catalog>, String> {
+    let catalogs = Catalogs::over(Catalog::default());
+    let providers = Providers::default();
+    let made = compile(&definition.toolkit, &definition.tools, &providers, catalogs.opened());
+    let made = made.map_err(|problems| problems.join("\n"))?;
+    if let Some(bad) = made.bad.first() {
+        return Err(format!("{}: {}", bad.slug, bad.problems.join("\n")));
+    }
+    let slug = made.toolkit.slug().to_owned();
+    catalogs.change(vec![Change { project: None, slug, toolkit: Some(Arc::new(made.toolkit)) }]);
+    Ok(catalogs.server())
 }
 
 fn imported_with(document: &Value, options: &Options) -> Imported {

@@ -73,6 +73,29 @@ fn alternatives_become_one_schema() {
 }
 
 #[test]
+fn alternatives_without_requirements_are_shown_by_what_only_one_has() {
+    let schema = input(json!({"oneOf": [
+        {"type": "object", "properties": {"name": {"type": "string"}}},
+        {"type": "object", "properties": {"name": {"type": "string"}, "size": {"type": "integer"}}},
+    ]}));
+    assert_eq!(schema["examples"], json!([{"size": 1}]));
+    let kind = |kind: &str| json!({"properties": {"kind": {"type": "string", "enum": [kind]}}});
+    let schema = input(json!({"type": "object", "oneOf": [kind("on"), kind("off")]}));
+    assert_eq!(schema["examples"], json!([{"kind": "on"}]));
+}
+
+#[test]
+fn examples_fit_or_are_no_examples() {
+    let day = json!({"type": "string", "format": "date", "example": "2026-01-31T00:00:00.000Z"});
+    assert_eq!(input(day)["examples"], json!(["2026-01-31"]));
+    let list = |example: Value| {
+        input(json!({"type": "array", "items": {"type": "integer"}, "example": example}))
+    };
+    assert_eq!(list(json!(["1", 2]))["examples"], json!([[1, 2]]));
+    assert_eq!(list(json!(["id1"])).get("examples"), None);
+}
+
+#[test]
 fn what_contains_itself_ends() {
     let node = json!({"type": "object", "properties": {
         "left": {"$ref": "#/defs/node"}, "right": {"allOf": [{"$ref": "#/defs/node"}]},

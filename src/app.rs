@@ -17,7 +17,7 @@ use crate::limits::{RateLimiter, TriesByAddress};
 use crate::logbook::Logbook;
 use crate::net::Client;
 use crate::outbox::Outbox;
-use crate::search::Search;
+use crate::search::{Embeddings, Search};
 use crate::storage::Files;
 use crate::vault::Vault;
 
@@ -76,6 +76,10 @@ impl App {
         let logbook = Logbook::start(&config, db.clone(), &tasks, &stop);
         let limits = RateLimiter::start(&config, db.clone(), &tasks, &stop);
         let net = Client::new(&config)?;
+        let embeddings = Embeddings::new(config.embeddings.as_ref(), &net);
+        if let Some(embeddings) = embeddings.clone() {
+            tasks.spawn(embeddings.fill(db.clone(), stop.clone()));
+        }
         let files = Files::new(&config, db.clone(), &vault);
         let outbox = Outbox::start(db.clone(), &tasks, &stop);
         Ok(Arc::new(Self {
@@ -84,7 +88,7 @@ impl App {
             db,
             vault,
             cache,
-            search: Search::new(catalogs.clone()),
+            search: Search::new(catalogs.clone()).with(embeddings),
             catalogs,
             net,
             files,

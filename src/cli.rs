@@ -36,6 +36,9 @@ enum Command {
     /// Check the settings.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// The model that finds tools by meaning.
+    #[command(subcommand)]
+    Search(SearchCommand),
     /// Show and exchange the encryption keys.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -89,6 +92,18 @@ enum CatalogCommand {
 }
 
 #[derive(Debug, Subcommand)]
+enum SearchCommand {
+    /// Download all-MiniLM-L6-v2 (91 MB), check it, and say how to use it.
+    FetchModel {
+        /// Where to put it; without it, a folder in the data directory.
+        dir: Option<PathBuf>,
+        /// A mirror that has the files under the same names.
+        #[arg(long, default_value = boot::model::URL)]
+        from: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Read all settings and name every wrong one.
     Check,
@@ -108,6 +123,9 @@ pub fn run() -> ExitCode {
         }
         Command::Catalog(CatalogCommand::Check { dir: None }) => {
             with_settings(|c| check_catalog(c.toolkits_dir.as_deref(), &c.providers))
+        }
+        Command::Search(SearchCommand::FetchModel { dir, from }) => {
+            with_settings(|c| fetch_model(c, dir, &from))
         }
         Command::Keys(command) => with_settings(|c| keys(c, &command)),
         Command::Config(ConfigCommand::Check) => with_settings(|_| {
@@ -161,6 +179,15 @@ fn keys(config: Config, command: &KeysCommand) -> anyhow::Result<()> {
     telemetry::start(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(boot::keys::run(config, action))
+}
+
+fn fetch_model(config: Config, dir: Option<PathBuf>, from: &str) -> anyhow::Result<()> {
+    telemetry::start(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let dir = dir.unwrap_or_else(|| config.data_dir.join("models").join(boot::model::NAME));
+    let weights = runtime.block_on(boot::model::fetch(&dir, from))?;
+    println!("PATCHBAY_SEARCH_MODEL={}", weights.display());
+    Ok(())
 }
 
 fn check_catalog(dir: Option<&std::path::Path>, providers: &Providers) -> anyhow::Result<()> {

@@ -1,74 +1,168 @@
-//! How good and how fast the search over tools is: `cargo bench --bench search -- [queries.jsonl]`.
+//! How good and how fast the search over tools is, without and with a model:
+//! `cargo bench --bench search -- [--words] [queries.jsonl]`.
 //!
-//! The file has a query a line, `{"query": "…", "expected": ["SLUG", …]}`; aliases count as the
-//! tools that they name, and queries none of whose tools the catalogue has are left out.
+//! The file has a query a line, `{"query": "…", "expected": ["SLUG", …]}`; without one it is
+//! `queries.jsonl` beside this. A query counts as answered when one of its tools is found; `names.tsv` says
+//! what our catalogue calls them where it has another name, and aliases count as their tools. A query none of
+//! whose tools the catalogue has counts as not answered. `--words` leaves the model out.
 
+mod corpus;
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use patchbay::catalog::{Catalog, Catalogs};
-use patchbay::config::Providers;
-use patchbay::search::{Doc, Index, Search, Searcher};
+use corpus::{Any, Item};
+use patchbay::catalog::Catalogs;
+use patchbay::config::{LocalModel, Providers};
+use patchbay::search::embed::{MiniLm, Packed, Shelf, open, text};
+use patchbay::search::{Index, Rows};
 
-/// What is asked when no file is given.
-const USUAL: [&str; 6] = [
-    "create an issue",
-    "send an email to my boss with the report attached",
-    "what meetings do I have tomorrow in google calendar",
-    "post a message to a slack channel",
-    "refund a payment",
-    "crate isue githb",
-];
+const WEIGHTS: &str = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db";
 
 struct Asked {
     query: String,
-    expected: Vec<String>,
+    /// Numbers of the tools that would do.
+    expected: Vec<u32>,
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let file = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let catalogs = std::sync::Arc::new(Catalogs::load(None, &Providers::default())?);
-    let catalog = catalogs.server();
+fn main() -> Any<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let file = arguments.iter().find(|argument| !argument.starts_with('-'));
+    let words_only = arguments.iter().any(|argument| argument == "--words");
+    let catalog = Catalogs::load(None, &Providers::default())?.server();
     let begin = Instant::now();
-    let search = Search::new(catalogs).server();
-    let tools: usize = catalog.toolkits().iter().map(|toolkit| toolkit.tools.len()).sum();
-    println!("{tools} tools, index made in {:?}", begin.elapsed());
-    let asked = match file {
-        Some(file) => read(&std::fs::read_to_string(file)?, &catalog)?,
-        None => USUAL.map(|q| Asked { query: q.to_owned(), expected: Vec::new() }).into(),
+    let items = corpus::items(&catalog)?;
+    println!("{} tools read in {:?}", items.len(), begin.elapsed());
+    let index = made(&items);
+    let queries = match file {
+        Some(file) => std::fs::read_to_string(file)?,
+        None => include_str!("queries.jsonl").to_owned(),
     };
-    if asked.iter().any(|asked| !asked.expected.is_empty()) {
-        quality(&search, &asked);
+    let asked = read(&queries, &items)?;
+    let missing = asked.iter().filter(|asked| asked.expected.is_empty());
+    println!("{} queries; the catalogue has nothing for {}", asked.len(), missing.count());
+    let by_words = |query: &str, limit| {
+        let hits = index.find(&index.query(query), &[], limit, |_| true);
+        hits.into_iter().map(|hit| hit.doc).collect::<Vec<u32>>()
+    };
+    quality("words", &asked, |query| by_words(query, 10));
+    time("words", &asked, |query| by_words(query, 10).len());
+    if !words_only {
+        meaning(&items, &index, &asked)?;
     }
-    time("catalogue", &asked, |text| search.find(&search.query(text), 10, |_, _| true).len());
-    let copies = made_of(&catalog, 20_000);
-    let begin = Instant::now();
-    let index = Index::new(copies.iter().map(Copied::doc));
-    let megabytes = index.bytes() as f64 / 1e6;
-    println!("{} tools, index made in {:?}, {megabytes:.1} MB", index.len(), begin.elapsed());
-    time("20,000", &asked, |text| index.find(&index.query(text), 10, |_| true).len());
+    let more: Vec<Item> = (0..)
+        .flat_map(|n| items.iter().map(move |i| (n, i)))
+        .take(20_000)
+        .map(|(round, item)| item.copy(round))
+        .collect();
+    let index = made(&more);
+    time("20,000 tools", &asked, |q| index.find(&index.query(q), &[], 10, |_| true).len());
     Ok(())
 }
 
-fn read(text: &str, catalog: &Catalog) -> Result<Vec<Asked>, Box<dyn std::error::Error>> {
+fn made(items: &[Item]) -> Index {
+    let begin = Instant::now();
+    let index = Index::new(items.iter().map(Item::doc));
+    let megabytes = index.bytes() as f64 / 1e6;
+    println!("{} tools: index made in {:?}, {megabytes:.1} MB", index.len(), begin.elapsed());
+    index
+}
+
+/// The same with the model.
+fn meaning(items: &[Item], index: &Index, asked: &[Asked]) -> Any<()> {
+    let files = LocalModel { weights: corpus::model()?, sha256: WEIGHTS.to_owned() };
+    let begin = Instant::now();
+    let model = open(&files)?;
+    println!("model opened in {:?}", begin.elapsed());
+    let shelf = Shelf::default();
+    let rows = vectors(&model, items, &shelf)?;
+    println!("vectors: {:.1} MB", shelf.bytes() as f64 / 1e6);
+    quality("meaning alone", asked, |query| {
+        let near = shelf.near(&model.vectors(&[query]).pop().unwrap_or_default(), &rows);
+        let mut best: Vec<u32> = (0..).take(near.len()).collect();
+        best.sort_by(|a, b| near[*b as usize].total_cmp(&near[*a as usize]));
+        best.truncate(10);
+        best
+    });
+    let find = |query: &str| {
+        let vector = model.vectors(&[query]).pop().unwrap_or_default();
+        let near = shelf.near(&vector, &rows);
+        let hits = index.find(&index.query(query), &near, 10, |_| true);
+        hits.into_iter().map(|hit| hit.doc).collect::<Vec<u32>>()
+    };
+    quality("words and meaning", asked, find);
+    time("words and meaning", asked, |query| find(query).len());
+    Ok(())
+}
+
+/// Vectors of the tools; those that an earlier run has made are read from a file.
+fn vectors(model: &MiniLm, items: &[Item], shelf: &Shelf) -> Any<Rows> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench/search/vectors");
+    let key = |text: &str| {
+        let hash = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+        <[u8; 16]>::try_from(&hash.as_ref()[..16])
+    };
+    let kept = std::fs::read(&path).unwrap_or_default();
+    for line in kept.chunks_exact(16 + 4 + 384) {
+        let key: [u8; 16] = line[..16].try_into()?;
+        shelf.put(Packed::from_bytes(&line[16..]).map(|packed| (key, packed)));
+    }
+    let texts: Vec<String> = items.iter().map(|item| text(&item.doc())).collect();
+    let keys = texts.iter().map(|text| key(text)).collect::<Result<Vec<_>, _>>()?;
+    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(&path)?;
+    let (begin, mut made) = (Instant::now(), 0);
+    let missing: Vec<_> = keys.iter().zip(&texts).filter(|(key, _)| !shelf.has(key)).collect();
+    for batch in missing.chunks(16) {
+        let texts: Vec<&str> = batch.iter().map(|(_, text)| text.as_str()).collect();
+        for ((key, _), vector) in batch.iter().zip(model.vectors(&texts)) {
+            let packed = Packed::new(&vector).ok_or("a text without a vector")?;
+            file.write_all(&[&key[..], &packed.bytes()].concat())?;
+            shelf.put([(**key, packed)]);
+        }
+        made += batch.len();
+        if made % 1600 == 0 {
+            println!("{made} of {} vectors in {:?}", missing.len(), begin.elapsed());
+        }
+    }
+    if made > 0 {
+        println!("{made} vectors made in {:?}", begin.elapsed());
+    }
+    Ok(Rows::new(keys))
+}
+
+fn read(text: &str, items: &[Item]) -> Any<Vec<Asked>> {
+    let mut known: HashMap<&str, u32> = HashMap::new();
+    for (number, item) in (0..).zip(items) {
+        known.insert(&item.slug, number);
+    }
+    for (number, item) in (0..).zip(items) {
+        for alias in &item.aliases {
+            known.entry(alias).or_insert(number);
+        }
+    }
+    let mut names: HashMap<&str, Vec<&str>> = HashMap::new();
+    let lines = include_str!("names.tsv").lines().filter(|line| !line.starts_with('#'));
+    for (there, here) in lines.filter_map(|line| line.split_once('\t')) {
+        names.entry(there).or_default().push(here);
+    }
     let mut asked = Vec::new();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let line: serde_json::Value = serde_json::from_str(line)?;
         let query = line["query"].as_str().ok_or("a line without query")?.to_owned();
-        let slugs = line["expected"].as_array().into_iter().flatten();
-        let known = slugs.filter_map(|slug| catalog.tool(slug.as_str()?));
-        let expected: Vec<String> = known.map(|(_, tool)| tool.slug().to_owned()).collect();
-        if !expected.is_empty() {
-            asked.push(Asked { query, expected });
-        }
+        let slugs = line["expected"].as_array().into_iter().flatten().filter_map(|s| s.as_str());
+        let slugs = slugs.flat_map(|s| names.get(s).into_iter().flatten().copied().chain([s]));
+        let expected = slugs.filter_map(|slug| known.get(slug).copied()).collect();
+        asked.push(Asked { query, expected });
     }
     Ok(asked)
 }
 
-fn quality(search: &Searcher, asked: &[Asked]) {
+fn quality(what: &str, asked: &[Asked], find: impl Fn(&str) -> Vec<u32>) {
     let (mut at, mut ndcg) = ([0; 3], 0.0);
     for Asked { query, expected } in asked {
-        let found = search.find(&search.query(query), 10, |_, _| true);
-        let place = found.iter().position(|f| expected.iter().any(|slug| slug == f.tool.slug()));
+        let place = find(query).iter().position(|doc| expected.contains(doc));
         let Some(place) = place else { continue };
         for (count, most) in at.iter_mut().zip([1, 5, 10]) {
             *count += usize::from(place < most);
@@ -77,8 +171,7 @@ fn quality(search: &Searcher, asked: &[Asked]) {
     }
     let share = |count: usize| count as f64 / asked.len() as f64;
     println!(
-        "{} queries: Recall@1 {:.3}, @5 {:.3}, @10 {:.3}, nDCG@10 {:.3} (of the first that fits)",
-        asked.len(),
+        "{what}: Recall@1 {:.3}, @5 {:.3}, @10 {:.3}, nDCG@10 {:.3} (of the first that fits)",
         share(at[0]),
         share(at[1]),
         share(at[2]),
@@ -88,7 +181,7 @@ fn quality(search: &Searcher, asked: &[Asked]) {
 
 fn time(what: &str, asked: &[Asked], find: impl Fn(&str) -> usize) {
     let mut times: Vec<Duration> = Vec::new();
-    for _ in 0..2000 / asked.len().max(1) + 1 {
+    for _ in 0..1000 / asked.len().max(1) + 1 {
         for asked in asked {
             let begin = Instant::now();
             std::hint::black_box(find(&asked.query));
@@ -98,50 +191,4 @@ fn time(what: &str, asked: &[Asked], find: impl Fn(&str) -> usize) {
     times.sort();
     let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
     println!("{what}: p50 {:?}, p99 {:?} of {} searches", at(0.5), at(0.99), times.len());
-}
-
-/// A tool of the catalogue in a toolkit of another name.
-struct Copied<'a> {
-    tool: &'a patchbay::catalog::Entry,
-    params: Vec<(String, String)>,
-    slug: String,
-    toolkit: String,
-    text: &'a str,
-}
-
-impl Copied<'_> {
-    fn doc(&self) -> Doc<'_> {
-        let def = &self.tool.def;
-        Doc {
-            slug: &self.slug,
-            name: &def.name,
-            description: &def.description,
-            toolkit: &self.toolkit,
-            toolkit_name: &self.toolkit,
-            toolkit_text: self.text,
-            params: self.params.iter().map(|(n, t)| (n.as_str(), t.as_str())).collect(),
-            tags: def.tags.iter().map(String::as_str).collect(),
-            ..Doc::default()
-        }
-    }
-}
-
-fn made_of(catalog: &Catalog, count: usize) -> Vec<Copied<'_>> {
-    let mut copies = Vec::with_capacity(count);
-    for round in 0.. {
-        for toolkit in catalog.toolkits() {
-            let name = format!("{}{round}", toolkit.slug());
-            for tool in &toolkit.tools {
-                if copies.len() == count {
-                    return copies;
-                }
-                let own = tool.slug().get(toolkit.slug().len()..).unwrap_or_default();
-                let slug = format!("{}{own}", name.to_uppercase());
-                let text = toolkit.file.description.as_str();
-                let params = tool.texts();
-                copies.push(Copied { tool, params, slug, toolkit: name.clone(), text });
-            }
-        }
-    }
-    copies
 }

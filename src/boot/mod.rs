@@ -8,6 +8,8 @@ mod embedded;
 pub mod health;
 pub mod keys;
 mod master_key;
+pub mod model;
+mod progress;
 mod signals;
 
 use std::str::FromStr;

@@ -128,6 +128,9 @@ pub struct Config {
     pub realtime_activity_timeout: Duration,
     /// `llm_base_url`, `llm_api_key`, `llm_model`
     pub llm: Option<Llm>,
+    /// `search_model`, `search_model_sha256`; or `search_embeddings_url`, `search_embeddings_model`,
+    /// `search_embeddings_api_key`.
+    pub embeddings: Option<Embeddings>,
     /// `log_format` is `json`.
     pub log_json: bool,
     /// `log_filter`
@@ -156,6 +159,42 @@ pub fn default_public_url(listen: SocketAddr) -> String {
 pub fn own_variables() -> Vec<std::ffi::OsString> {
     let names = std::env::vars_os().map(|(name, _)| name);
     names.filter(|name| name.as_encoded_bytes().starts_with(b"PATCHBAY_")).collect()
+}
+
+/// What makes vectors of tools and queries.
+#[derive(Debug, Clone)]
+pub enum Embeddings {
+    /// A model in this process.
+    Local(LocalModel),
+    /// A model behind a URL.
+    Remote(RemoteModel),
+}
+
+/// Files of all-MiniLM-L6-v2.
+#[derive(Debug, Clone)]
+pub struct LocalModel {
+    /// The weights; the vocabulary lies beside them.
+    pub weights: PathBuf,
+    /// SHA-256 of the weights, lower case.
+    pub sha256: String,
+}
+
+impl LocalModel {
+    /// The list of word pieces.
+    pub fn vocabulary(&self) -> PathBuf {
+        self.weights.with_file_name("vocab.txt")
+    }
+}
+
+/// An embeddings endpoint.
+#[derive(Debug, Clone)]
+pub struct RemoteModel {
+    /// Root of the OpenAI-compatible API, such as `https://host/v1`.
+    pub url: String,
+    /// Bearer token.
+    pub api_key: Option<SecretString>,
+    /// Model name.
+    pub model: String,
 }
 
 /// Language model endpoint.

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use crate::domain::project::OnAmbiguous;
 
-use super::{Config, DEFAULTS, EgressAllow, Llm, Providers, Relay};
+use super::{
+    Config, DEFAULTS, EgressAllow, Embeddings, Llm, LocalModel, Providers, Relay, RemoteModel,
+};
 
 /// Every wrong setting, one line each. Values are not repeated: they may be secrets.
 #[derive(Debug)]
@@ -234,6 +236,7 @@ impl Reader {
             realtime_max_sockets: self.at_least("realtime_max_sockets", 1),
             realtime_activity_timeout: self.seconds("realtime_activity_timeout_s"),
             llm: self.llm(),
+            embeddings: self.embeddings(),
             log_json: self.log_json(),
             log_filter: self.log_filter(),
         }
@@ -458,6 +461,39 @@ impl Reader {
             }
         }
         allow
+    }
+
+    fn embeddings(&mut self) -> Option<Embeddings> {
+        let sha256 = self.string("search_model_sha256").unwrap_or_default().to_ascii_lowercase();
+        if sha256.len() != 64 || !sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
+            self.wrong("search_model_sha256", "64 hexadecimal digits");
+        }
+        let weights = self.string("search_model").map(PathBuf::from);
+        if weights.as_ref().is_some_and(|path| !path.is_file()) {
+            self.wrong("search_model", "a file; `patchbay search fetch-model` fetches it");
+        }
+        let url = self.url("search_embeddings_url", &["http", "https"]);
+        let model = self.string("search_embeddings_model");
+        let api_key = self.string("search_embeddings_api_key").map(Into::into);
+        match (weights, url, model) {
+            (None, None, None) => None,
+            (Some(weights), None, None) => Some(Embeddings::Local(LocalModel { weights, sha256 })),
+            (None, Some(url), Some(model)) => {
+                Some(Embeddings::Remote(RemoteModel { url, api_key, model }))
+            }
+            (Some(_), _, _) => {
+                self.wrong("search_model", "unset when an embeddings endpoint is set");
+                None
+            }
+            (None, Some(_), None) => {
+                self.wrong("search_embeddings_model", "set when search_embeddings_url is");
+                None
+            }
+            (None, None, Some(_)) => {
+                self.wrong("search_embeddings_url", "set when search_embeddings_model is");
+                None
+            }
+        }
     }
 
     fn llm(&mut self) -> Option<Llm> {

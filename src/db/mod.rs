@@ -32,6 +32,7 @@ pub mod session_account;
 pub mod session_config;
 pub mod session_file;
 pub mod session_memory;
+pub mod tool_vector;
 pub mod trigger_instance;
 pub mod trigger_log;
 pub mod trigger_poll;

@@ -220,7 +220,7 @@ impl<'a> Counter<'a> {
 }
 
 /// A slug without its toolkit.
-fn own<'a>(slug: &'a str, toolkit: &str) -> &'a str {
+pub(super) fn own<'a>(slug: &'a str, toolkit: &str) -> &'a str {
     match slug.split_at_checked(toolkit.len()) {
         Some((head, rest)) if head.eq_ignore_ascii_case(toolkit) && rest.len() > 1 => rest,
         _ => slug,

@@ -8,10 +8,11 @@
 
 use std::collections::{BinaryHeap, HashMap};
 
-use super::count::{ByField, Counted, Counter, Doc, FIELDS, Field};
+use super::act::{self, Acts};
+use super::count::{ByField, Counted, Counter, Doc, FIELDS, Field, own};
 use super::lexicon::Lexicon;
 use super::query::Query;
-use super::text::words;
+use super::text::{stem, words};
 
 /// What an occurrence in a field counts: slug, name, other slugs, toolkit, description, names of
 /// arguments, everything else (texts of arguments, tags, the toolkit's description).
@@ -24,6 +25,14 @@ const SATURATION: f32 = 2.0;
 const NAMED: char = '@';
 /// What a tool's score is multiplied by that has next to nothing of the query.
 const BASE: f32 = 0.35;
+/// What a tool that has all words counts beside one that means the same, where both is known.
+const WORDS: f32 = 0.85;
+/// How near a tool is at most that has nothing to do with a query.
+const FAR: f32 = 0.15;
+/// How near a tool is that has a word of the query, as far as nobody knows.
+const USUAL: f32 = 0.3;
+/// What a tool's score is multiplied by that does something else than is asked for.
+const OTHER_ACT: f32 = 0.7;
 /// Steps of a posting's weight.
 const STEPS: f32 = 255.0;
 
@@ -40,9 +49,13 @@ pub struct Index {
     idf: Vec<f32>,
     /// What a tool's score is multiplied by.
     priors: Vec<f32>,
+    acts: Vec<Acts>,
     averages: ByField,
     /// Names of toolkits in words, joined without spaces, and their terms.
     pub(super) toolkits: HashMap<String, u32>,
+    /// Last words of toolkits' names that have several, by their stems: somebody's calendar is
+    /// likely the one of Google Calendar.
+    pub(super) hints: HashMap<String, Vec<u32>>,
 }
 
 /// A tool that was found.
@@ -83,12 +96,18 @@ fn prior(doc: &Doc<'_>) -> f32 {
     }
 }
 
+fn acts_of(doc: &Doc<'_>) -> Acts {
+    act::of_tool(doc.name, own(doc.slug, doc.toolkit), doc.description)
+}
+
 impl Index {
     /// Makes the index.
     pub fn new<'a>(docs: impl Iterator<Item = Doc<'a>>) -> Self {
         let lexicon = Lexicon::new();
         let (mut all, mut priors, mut named) = (Vec::new(), Vec::new(), Vec::new());
+        let mut acts = Vec::new();
         let mut names: HashMap<String, u32> = HashMap::new();
+        let mut hints: HashMap<String, Vec<u32>> = HashMap::new();
         let mut counter = Counter::new(&lexicon);
         let mut averages: ByField = [0.0; FIELDS];
         let mut last = ("", 0);
@@ -99,10 +118,15 @@ impl Index {
             }
             all.push(counted);
             priors.push(prior(&doc));
+            acts.push(acts_of(&doc));
             if last.0 != doc.toolkit || all.len() == 1 {
                 last = (doc.toolkit, counter.number(&format!("{NAMED}{}", doc.toolkit)));
                 for name in [doc.toolkit, doc.toolkit_name] {
                     names.entry(words(name).collect()).or_insert(last.1);
+                }
+                let name: Vec<String> = words(doc.toolkit_name).collect();
+                if let [_, .., end] = name.as_slice() {
+                    hints.entry(stem(end).into_owned()).or_default().push(last.1);
                 }
             }
             named.push(last.1);
@@ -150,15 +174,20 @@ impl Index {
         let mut sorted: Vec<Box<str>> = Vec::with_capacity(terms.len());
         let mut terms: Vec<Option<Box<str>>> = terms.into_iter().map(Some).collect();
         sorted.extend(order.iter().filter_map(|term| terms[*term as usize].take()));
+        for terms in hints.values_mut() {
+            terms.iter_mut().for_each(|term| *term = place[*term as usize]);
+        }
         let toolkits = names.into_iter().map(|(name, term)| (name, place[term as usize]));
         Self {
             toolkits: toolkits.collect(),
+            hints,
             terms: sorted,
             lexicon,
             starts,
             postings,
             idf,
             priors,
+            acts,
             averages,
         }
     }
@@ -203,14 +232,16 @@ impl Index {
     }
 
     /// The best `limit` of the tools that `allowed` lets through, best first. Others take no
-    /// place and change no score.
+    /// place and change no score. `near` says how near each tool is to the query by its meaning,
+    /// not a number where nobody knows; empty: only words count.
     pub fn find(
         &self,
         query: &Query,
+        near: &[f32],
         limit: usize,
         mut allowed: impl FnMut(u32) -> bool,
     ) -> Vec<Hit> {
-        let mut heap = self.scored(query);
+        let mut heap = self.scored(query, near);
         let mut found = Vec::with_capacity(limit.min(heap.len()));
         while found.len() < limit
             && let Some(Ranked(hit)) = heap.pop()
@@ -222,11 +253,15 @@ impl Index {
         found
     }
 
-    fn scored(&self, query: &Query) -> BinaryHeap<Ranked> {
+    fn prior(&self, query: &Query, doc: u32) -> f32 {
+        let agree = act::agree(query.acts, self.acts[doc as usize]);
+        self.priors[doc as usize] * if agree { 1.0 } else { OTHER_ACT }
+    }
+
+    fn scored(&self, query: &Query, near: &[f32]) -> BinaryHeap<Ranked> {
         let mut total = vec![(0.0_f32, 0.0_f32); self.len()];
         let mut unit = vec![0.0_f32; self.len()];
         let (mut seen, mut touched): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
-        let whole: f32 = query.units.iter().map(|u| u.mass).sum();
         for part in &query.units {
             for way in &part.ways {
                 let factor = way.weight / STEPS;
@@ -251,16 +286,25 @@ impl Index {
                 *cover += part.covered(value);
             }
         }
+        for (doc, near) in (0..).zip(near.iter().take(self.len())) {
+            if *near > FAR && total[doc as usize].0 == 0.0 {
+                seen.push(doc);
+            }
+        }
+        let whole = query.mass();
         seen.into_iter()
             .map(|doc| {
                 let (score, cover) = total[doc as usize];
-                Ranked(ranked(doc, score, cover / whole, self.priors[doc as usize]))
+                let matched = Matched { score, cover, whole, prior: self.prior(query, doc) };
+                let near = near.get(doc as usize).copied();
+                Ranked(matched.hit(doc, near))
             })
             .collect()
     }
 
-    /// How well a tool matches that is not in the index, on the scale of those that are.
-    pub fn score(&self, query: &Query, doc: &Doc<'_>) -> Option<Hit> {
+    /// How well a tool matches that is not in the index, on the scale of those that are. `near`: see
+    /// [`Index::find`]; none where its meaning is not known but that of others is.
+    pub fn score(&self, query: &Query, doc: &Doc<'_>, near: Near) -> Option<Hit> {
         let mut counter = Counter::new(&self.lexicon);
         let counted = counter.doc(doc);
         let mut weights: HashMap<&str, f32> = HashMap::new();
@@ -283,13 +327,56 @@ impl Index {
             cover += part.covered(best);
             whole += part.mass;
         }
-        (score > 0.0).then(|| ranked(u32::MAX, score, cover / whole, prior(doc)))
+        let near = match near {
+            Near::Unasked => None,
+            Near::Known(near) => Some(near),
+            Near::Unknown => Some(f32::NAN),
+        };
+        let mut prior = prior(doc);
+        if !act::agree(query.acts, acts_of(doc)) {
+            prior *= OTHER_ACT;
+        }
+        let matched = Matched { score, cover, whole, prior };
+        (score > 0.0 || near.is_some_and(|near| near > FAR)).then(|| matched.hit(u32::MAX, near))
     }
 }
 
-/// What has a bit of everything goes before what has much of one thing.
-fn ranked(doc: u32, score: f32, cover: f32, prior: f32) -> Hit {
-    Hit { doc, score: score * (BASE + (1.0 - BASE) * cover) * prior, cover }
+/// How near a tool is to a query by its meaning.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Near {
+    /// Only words count.
+    Unasked,
+    /// Nobody knows.
+    Unknown,
+    /// From -1 to 1.
+    Known(f32),
+}
+
+/// What is known of how a tool matches.
+struct Matched {
+    score: f32,
+    cover: f32,
+    whole: f32,
+    prior: f32,
+}
+
+impl Matched {
+    /// What has a bit of everything goes before what has much of one thing.
+    fn hit(&self, doc: u32, near: Option<f32>) -> Hit {
+        let cover = if self.whole > 0.0 { self.cover / self.whole } else { 0.0 };
+        let score = self.score * (BASE + (1.0 - BASE) * cover);
+        let Some(near) = near else {
+            return Hit { doc, score: score * self.prior, cover };
+        };
+        let words = if self.whole > 0.0 { score / self.whole } else { 0.0 };
+        let near = if near.is_nan() { USUAL + 0.5 * (1.0 - USUAL) * cover } else { near };
+        let meaning = (near - FAR).max(0.0);
+        Hit {
+            doc,
+            score: (words * WORDS + meaning) * self.prior,
+            cover: cover.max((meaning * 2.0).min(1.0)),
+        }
+    }
 }
 
 /// By score, then in the order of the index.

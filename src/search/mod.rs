@@ -6,7 +6,9 @@
 //! | `lexicon` | which words mean about the same |
 //! | `count` | which terms a tool has, and in which fields |
 //! | `index` | which tools have a term, and how much that says (BM25F) |
+//! | `act` | whether something is read, made, changed or removed |
 //! | `query` | what a query asks for |
+//! | `embed` | what tools and queries mean, as vectors |
 //! | `parts` | what a wish about several apps wants of each |
 //! | `plan` | how the tools of a toolkit go together |
 //! | `words` | lists that are too short for an index |
@@ -14,7 +16,9 @@
 //! [`Search`] puts them over the catalogue. Whoever asks for tools asks it; how it ranks is its
 //! own affair.
 
+mod act;
 mod count;
+pub mod embed;
 pub mod index;
 mod lexicon;
 mod parts;
@@ -32,7 +36,8 @@ use quick_cache::sync::Cache as Lru;
 use crate::catalog::{Catalog, Catalogs, Entry, Layer, Toolkit};
 use crate::domain::id::ProjectId;
 pub use count::Doc;
-pub use index::{Hit, Index};
+pub use embed::{Embeddings, Rows};
+pub use index::{Hit, Index, Near};
 pub use parts::Part;
 pub use query::Query;
 
@@ -48,6 +53,7 @@ pub struct Search {
     /// Of what the server has. Behind the catalogue for as long as it takes to make the next one.
     built: ArcSwapOption<Built>,
     own: Lru<ProjectId, Arc<Own>>,
+    embeddings: Option<Arc<Embeddings>>,
 }
 
 struct Own {
@@ -59,18 +65,38 @@ struct Built {
     index: Index,
     /// The tool of each number.
     tools: Vec<(Arc<Toolkit>, Arc<Entry>)>,
+    /// Where there is a model.
+    meaning: Option<Meaning>,
+}
+
+/// What the tools of an index mean.
+struct Meaning {
+    embeddings: Arc<Embeddings>,
+    rows: Rows,
 }
 
 impl Built {
-    fn new(toolkits: &[Arc<Toolkit>]) -> Self {
+    fn new(toolkits: &[Arc<Toolkit>], embeddings: Option<&Arc<Embeddings>>) -> Self {
         let all = toolkits.iter().flat_map(|toolkit| {
             toolkit.tools.iter().map(move |tool| (toolkit.clone(), tool.clone()))
         });
         let tools: Vec<(Arc<Toolkit>, Arc<Entry>)> = all.collect();
         let texts: Vec<Texts> = tools.iter().map(|(_, tool)| tool.texts()).collect();
         let docs = tools.iter().zip(&texts);
-        let index = Index::new(docs.map(|((toolkit, tool), texts)| doc(toolkit, tool, texts)));
-        Self { index, tools }
+        let docs = docs.map(|((toolkit, tool), texts)| doc(toolkit, tool, texts));
+        let meaning = embeddings.map(|embeddings| Meaning {
+            rows: Rows::new(embeddings.want(docs.clone())),
+            embeddings: embeddings.clone(),
+        });
+        Self { index: Index::new(docs), tools, meaning }
+    }
+
+    /// How near the tools are to a query by what they mean; empty when nobody knows.
+    fn near(&self, query: &Query) -> Vec<f32> {
+        match (&self.meaning, &query.vector) {
+            (Some(of), Some(vector)) => of.embeddings.shelf().near(vector, &of.rows),
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -97,13 +123,18 @@ pub struct Found<'a> {
 impl Search {
     /// Over catalogues. The index is made when it is first needed, or by [`Search::warm`].
     pub fn new(catalogs: Arc<Catalogs>) -> Self {
-        Self { catalogs, built: ArcSwapOption::empty(), own: Lru::new(KEPT) }
+        Self { catalogs, built: ArcSwapOption::empty(), own: Lru::new(KEPT), embeddings: None }
+    }
+
+    /// The same, by meaning too.
+    pub fn with(self, embeddings: Option<Arc<Embeddings>>) -> Self {
+        Self { embeddings, ..self }
     }
 
     /// Makes the index, so that no request has to wait for it, or makes it anew after a change.
     /// Takes a second for twenty thousand tools.
     pub fn warm(&self) {
-        self.built.store(Some(Arc::new(Built::new(self.catalogs.server().toolkits()))));
+        self.built.store(Some(Arc::new(self.make(self.catalogs.server().toolkits()))));
     }
 
     fn built(&self) -> Arc<Built> {
@@ -111,7 +142,11 @@ impl Search {
             return built;
         }
         self.warm();
-        self.built.load_full().unwrap_or_else(|| Arc::new(Built::new(&[])))
+        self.built.load_full().unwrap_or_else(|| Arc::new(self.make(&[])))
+    }
+
+    fn make(&self, toolkits: &[Arc<Toolkit>]) -> Built {
+        Built::new(toolkits, self.embeddings.as_ref())
     }
 
     /// What a project can find.
@@ -125,7 +160,7 @@ impl Search {
                 self.own.insert(project.clone(), own.clone());
                 own
             });
-            own.built.get_or_init(|| Arc::new(Built::new(own.layer.toolkits()))).clone()
+            own.built.get_or_init(|| Arc::new(self.make(own.layer.toolkits()))).clone()
         });
         Searcher { built: self.built(), own, layer, catalog }
     }
@@ -161,6 +196,20 @@ impl Searcher {
         self.built.index.query(text)
     }
 
+    /// Cuts a query, and asks the model what it means where there is one.
+    pub async fn ask(&self, text: &str) -> Query {
+        let mut query = self.query(text);
+        self.understand(&mut query).await;
+        query
+    }
+
+    /// Asks the model what a query means where there is one.
+    pub async fn understand(&self, query: &mut Query) {
+        if let Some(meaning) = &self.built.meaning {
+            query.vector = meaning.embeddings.query(query.text()).await;
+        }
+    }
+
     /// Cuts a wish into its parts: one for each toolkit where it names several, otherwise one.
     pub fn parts(&self, text: &str) -> Vec<Part> {
         parts::parts(&self.built.index, text)
@@ -180,7 +229,8 @@ impl Searcher {
             let found = self.catalog.tool(tool.slug())?;
             (found.0.slug() == toolkit.slug() && !self.is_own(found.0)).then_some(found)
         };
-        let hits = self.built.index.find(query, limit, |doc| {
+        let near = self.built.near(query);
+        let hits = self.built.index.find(query, &near, limit, |doc| {
             place(doc).is_some_and(|(toolkit, tool)| allowed(toolkit, tool))
         });
         let found = hits.into_iter().filter_map(|hit| {
@@ -204,13 +254,18 @@ impl Searcher {
         limit: usize,
         allowed: &mut dyn FnMut(&Toolkit, &Entry) -> bool,
     ) -> Vec<Found<'a>> {
-        let hits = own.index.find(&own.index.query(query.text()), limit, |doc| {
+        let near = own.near(query);
+        let hits = own.index.find(&own.index.query(query.text()), &near, limit, |doc| {
             own.tools.get(doc as usize).is_some_and(|(toolkit, tool)| allowed(toolkit, tool))
         });
         let found = hits.into_iter().filter_map(|hit| {
             let (toolkit, tool) = own.tools.get(hit.doc as usize)?;
             let texts = tool.texts();
-            let hit = self.built.index.score(query, &doc(toolkit, tool, &texts))?;
+            let near = match near.get(hit.doc as usize) {
+                Some(near) if !near.is_nan() => Near::Known(*near),
+                _ => unknown(query),
+            };
+            let hit = self.built.index.score(query, &doc(toolkit, tool, &texts), near)?;
             Some(Found { toolkit, tool, score: hit.score, cover: hit.cover })
         });
         found.collect()
@@ -222,8 +277,13 @@ impl Searcher {
 
     /// How well something matches that is not in the catalogue, on the scale of what is.
     pub fn score(&self, query: &Query, doc: &Doc<'_>) -> Option<Hit> {
-        self.built.index.score(query, doc)
+        self.built.index.score(query, doc, unknown(query))
     }
+}
+
+/// Of a tool without a vector.
+fn unknown(query: &Query) -> Near {
+    if query.vector.is_some() { Near::Unknown } else { Near::Unasked }
 }
 
 /// Names and descriptions of arguments.

@@ -1,5 +1,8 @@
 //! Queries: cut into units, each with the terms of an index that it may mean.
 
+use std::sync::Arc;
+
+use super::act::{self, Acts};
 use super::index::Index;
 use super::text::{is_noise, stem, words};
 
@@ -11,6 +14,8 @@ const BY_CLASS: f32 = 0.85;
 const NEARLY: f32 = 0.7;
 /// What the toolkit counts that a unit names.
 const TOOLKIT: f32 = 6.0;
+/// What a toolkit counts the last word of whose name a unit is.
+const HINT: f32 = 3.0;
 /// Most words of a toolkit's name.
 const NAME_WORDS: usize = 4;
 /// Most terms that a misspelled word may mean.
@@ -23,7 +28,11 @@ const MAX_CLASS: f32 = 4.0;
 pub struct Query {
     /// As it came, for another index.
     text: String,
+    /// What it means, where there is a model.
+    pub(super) vector: Option<Arc<[f32]>>,
     pub(super) units: Vec<Unit>,
+    /// What is to be done.
+    pub(super) acts: Acts,
     names_toolkit: bool,
     /// Terms of the toolkits that are named and surely meant, in their order.
     toolkits: Vec<u32>,
@@ -74,9 +83,14 @@ impl Query {
         self.toolkits.iter().map(|term| index.toolkit(*term)).collect()
     }
 
+    /// The most that a tool can score.
+    pub fn mass(&self) -> f32 {
+        self.units.iter().map(|unit| unit.mass).sum()
+    }
+
     /// Whether nothing is asked for that any tool could have.
     pub fn is_empty(&self) -> bool {
-        self.units.is_empty()
+        self.units.is_empty() && self.vector.is_none()
     }
 }
 
@@ -84,7 +98,7 @@ impl Query {
 pub(super) fn cut(index: &Index, text: &str) -> Query {
     let words: Vec<String> = words(text).take(MAX_WORDS).collect();
     let stems: Vec<String> = words.iter().map(|word| stem(word).into_owned()).collect();
-    let mut query = Query { text: text.to_owned(), ..Query::default() };
+    let mut query = Query { text: text.to_owned(), acts: act::of_query(text), ..Query::default() };
     let (mut at, mut key) = (0, String::new());
     while at < words.len() {
         let (count, unit) = unit(index, &words[at..], &stems[at..], &mut key);
@@ -126,6 +140,10 @@ fn unit(
     let is_word = meaning.is_some_and(|meaning| meaning.words == count);
     if let Some(term) = toolkit {
         add(term, if is_word { TOOLKIT / 2.5 } else { TOOLKIT });
+    }
+    if count == 1 && toolkit.is_none() {
+        let hints = index.hints.get(&stems[0]).into_iter().flatten();
+        hints.for_each(|term| add(*term, HINT));
     }
     let mut classes = 0.0_f32;
     if let Some(meaning) = meaning.filter(|meaning| meaning.words == count) {

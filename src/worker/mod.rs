@@ -28,6 +28,9 @@ const BATCH: i64 = 500;
 /// Most events that one statement forgets.
 const FORGET_BATCH: i64 = 5000;
 
+/// Days after which the vector of a text that no server has any more is forgotten.
+const VECTOR_DAYS: i32 = 90;
+
 /// Starts the background tasks; they end with the server.
 pub fn start(app: &AppState) {
     run(app, EXPIRE_EVERY, "end attempts to connect", |app| async move { expire(&app).await });
@@ -153,6 +156,7 @@ async fn forget(app: &AppState) -> Result<()> {
     db::key_rotation::forget_holders(&app.db).await?;
     db::revocation::delete_ended(&app.db).await?;
     db::trigger_instance::delete_ended(&app.db).await?;
+    db::tool_vector::forget(&app.db, VECTOR_DAYS).await?;
     while db::event::delete_older(&app.db, app.config.event_ttl, FORGET_BATCH).await? > 0 {
         if app.stop.is_cancelled() {
             break;

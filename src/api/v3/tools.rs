@@ -161,8 +161,8 @@ fn filtered<'a>(
 }
 
 /// Those of the tools that a search finds, best first.
-fn searched<'a>(searcher: &Searcher, text: &str, found: Vec<Found<'a>>) -> Vec<Found<'a>> {
-    let query = searcher.query(text);
+async fn searched<'a>(searcher: &Searcher, text: &str, found: Vec<Found<'a>>) -> Vec<Found<'a>> {
+    let query = searcher.ask(text).await;
     if query.is_empty() {
         return found;
     }
@@ -195,7 +195,7 @@ async fn list(
     };
     let found = filtered(catalog, &query, configs.as_deref())?;
     let found = match query.query.as_ref().or(query.search.as_ref()) {
-        Some(search) => searched(&searcher, search, found),
+        Some(search) => searched(&searcher, search, found).await,
         _ => found,
     };
     Ok(Json(cut(found, request, |found| found.listed())).into_response())

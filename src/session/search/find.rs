@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use serde_json::Value;
 
 use super::allows;
@@ -164,13 +165,14 @@ impl Group<'_> {
 }
 
 /// The tools that match.
-pub(super) fn candidates<'a>(
+pub(super) async fn candidates<'a>(
     searcher: &'a Searcher,
     session: &Session,
     custom: &'a Custom,
     use_case: &str,
 ) -> Candidates<'a> {
-    let parts = searcher.parts(use_case);
+    let mut parts = searcher.parts(use_case);
+    join_all(parts.iter_mut().map(|part| searcher.understand(&mut part.query))).await;
     let mut groups: Vec<Group<'a>> =
         parts.iter().map(|part| group(searcher, session, custom, part)).collect();
     // A toolkit that is only mentioned (tell Slack about the GitHub outage) matches by its name alone.

@@ -16,6 +16,7 @@ mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::join_all;
 use rand::RngExt as _;
 
 pub use answer::*;
@@ -45,11 +46,12 @@ pub async fn search(
     request: SearchRequest,
 ) -> Result<SearchAnswer> {
     let searcher = app.search.of(&session.project_id);
-    let candidates: Vec<Candidates<'_>> = request
+    // Together: a model that is slow is waited for once, not once for every use case.
+    let candidates = request
         .use_cases
         .iter()
-        .map(|one| find::candidates(&searcher, session, custom, &one.use_case))
-        .collect();
+        .map(|one| find::candidates(&searcher, session, custom, &one.use_case));
+    let candidates: Vec<Candidates<'_>> = join_all(candidates).await;
     let toolkits: BTreeSet<&str> =
         candidates.iter().flat_map(Candidates::items).filter_map(Item::connects).collect();
     let (connections, noted) =

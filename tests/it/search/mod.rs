@@ -1,5 +1,6 @@
 //! Finding tools of the built-in catalogue by what somebody wants to do.
 
+mod meaning;
 mod plans;
 
 use std::sync::{Arc, LazyLock};

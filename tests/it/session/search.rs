@@ -119,6 +119,27 @@ async fn the_agent_gets_the_same_by_its_meta_tool() {
 }
 
 #[tokio::test]
+async fn the_agent_finds_what_it_misspells_and_the_app_that_it_names() {
+    let app = TestApp::new().await;
+    let client = app.client();
+    let path = session(&client, json!({"user_id": "ann"})).await;
+    for (wish, slug, toolkit) in [
+        ("crate an isue in githb", "GITHUB_CREATE_AN_ISSUE", "github"),
+        ("make a ticket in linear", "LINEAR_CREATE_LINEAR_ISSUE", "linear"),
+        ("make a ticket in jira", "JIRA_CREATE_ISSUE", "jira"),
+        ("send a mesage to a slack channel", "SLACK_SEND_MESSAGE", "slack"),
+    ] {
+        let call = json!({"slug": "COMPOSIO_SEARCH_TOOLS",
+            "arguments": {"queries": [{"use_case": wish}]}});
+        let done = client.post(&format!("{path}/execute_meta"), call).await.expect(200);
+        let result = &done["data"]["results"][0];
+        let found = texts(&result["primary_tool_slugs"]);
+        assert!(found.contains(&slug), "{wish}: {found:?}");
+        assert_eq!(texts(&result["toolkits"]), [toolkit], "{wish}: {found:?}");
+    }
+}
+
+#[tokio::test]
 async fn only_what_the_session_allows_is_found_or_mentioned() {
     let app = TestApp::new().await;
     let client = app.client();

@@ -150,6 +150,8 @@ impl<'a> Walk<'_, 'a> {
             .properties
             .iter()
             .filter(|(name, parts)| !name.is_empty() && !self.is_hidden(parts, 0))
+            // What nothing can be.
+            .filter(|(_, parts)| !parts.contains(&&Value::Bool(false)))
             .collect();
         if shown.is_empty() {
             return open_object();
@@ -355,7 +357,8 @@ fn inferred(gathered: &Gathered<'_>) -> Option<&'static str> {
     if has("items") || has("prefixItems") || has("minItems") {
         return Some("array");
     }
-    let first = gathered.first("enum").and_then(|list| list.get(0));
+    let choices = gathered.first("enum").and_then(Value::as_array);
+    let first = choices.and_then(|list| list.iter().find(|value| !value.is_null()));
     match gathered.first("const").or(first) {
         Some(Value::String(_)) => return Some("string"),
         Some(Value::Bool(_)) => return Some("boolean"),

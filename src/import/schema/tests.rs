@@ -85,6 +85,12 @@ fn alternatives_without_requirements_are_shown_by_what_only_one_has() {
 }
 
 #[test]
+fn a_property_that_nothing_can_be_is_none() {
+    let schema = input(json!({"properties": {"a": {"type": "string"}, "b": false}}));
+    assert_eq!(schema["properties"].as_object().unwrap().keys().collect::<Vec<_>>(), ["a"]);
+}
+
+#[test]
 fn examples_fit_or_are_no_examples() {
     let day = json!({"type": "string", "format": "date", "example": "2026-01-31T00:00:00.000Z"});
     assert_eq!(input(day)["examples"], json!(["2026-01-31"]));
@@ -132,6 +138,8 @@ fn bounds_choices_and_patterns_are_kept_where_they_mean_something() {
     let expected = json!({"type": "integer", "minimum": 1, "maximum": 10,
         "description": "A multiple of 5. Default: 5."});
     assert_eq!(input(schema), expected);
+    let schema = json!({"enum": [null, "a", "b"]});
+    assert_eq!(input(schema), json!({"type": "string", "nullable": true, "enum": ["a", "b"]}));
     let schema = json!({"type": "string", "enum": ["a", 1, null, "a"], "example": "a"});
     assert_eq!(input(schema), json!({"type": "string", "nullable": true, "enum": ["a", "1"]}));
     let schema = json!({"type": "string", "pattern": "[a-z]+"});

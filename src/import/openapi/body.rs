@@ -77,6 +77,7 @@ pub(super) fn add<'a>(api: &Api<'a>, operation: &Operation<'a>, arguments: &mut 
             && let Some(example) = example(api, media.value)
             && example.to_string().len() <= MOST_EXAMPLE
             && let Some(example) = fitting(&fields, &example)
+            && !example.is_null()
         {
             fields.insert("examples".into(), vec![example].into());
         }

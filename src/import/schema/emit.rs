@@ -125,7 +125,8 @@ impl<'a> Walk<'_, 'a> {
         let single = given("example").into_iter().chain(given("x-example"));
         let mut examples: Vec<Value> = Vec::new();
         for example in single.chain(listed) {
-            let Some(example) = fitting(schema, example) else { continue };
+            let example = fitting(schema, example).filter(|example| !example.is_null());
+            let Some(example) = example else { continue };
             let most =
                 if example.is_object() || example.is_array() { EXAMPLE.1 } else { EXAMPLE.0 };
             // `{{ID}}` and `<id>` stand for something.

@@ -99,6 +99,9 @@ fn examples_fit_or_are_no_examples() {
     };
     assert_eq!(list(json!(["1", 2]))["examples"], json!([[1, 2]]));
     assert_eq!(list(json!(["id1"])).get("examples"), None);
+    let none =
+        json!({"type": "object", "nullable": true, "example": null, "properties": {"a": {}}});
+    assert_eq!(input(none).get("examples"), None);
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn check(
 ) {
     let catalogs = Catalogs::over(Catalog::default());
     let providers = Providers::default();
-    let made = compile(&definition.toolkit, &definition.tools, &providers, catalogs.opened());
+    let made = compile(&definition.toolkit, &definition.tools, None, &providers, catalogs.opened());
     let made = match made {
         Ok(made) => made,
         Err(wrong) => {

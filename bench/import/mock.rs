@@ -21,7 +21,7 @@ use crate::sample::Samples;
 const MOST_CALLS: usize = 1_000;
 
 /// How long a mock server may take to read a description, in seconds.
-const MOST_START: u64 = 1_800;
+const MOST_START: u64 = 600;
 
 /// Calls that were sent, and how many of them were taken.
 #[derive(Default, serde::Serialize, serde::Deserialize)]
@@ -43,6 +43,10 @@ impl Drop for Mock {
 }
 
 impl Mock {
+    fn is_there(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|ended| ended.is_none())
+    }
+
     async fn start(file: &Path, prism: &Path) -> Option<Self> {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = Command::new("node")
@@ -54,8 +58,11 @@ impl Mock {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mock = Self { child, port };
+        let mut mock = Self { child, port };
         for _ in 0..MOST_START * 2 {
+            if !mock.is_there() {
+                return None;
+            }
             if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
                 return Some(mock);
             }
@@ -83,7 +90,7 @@ pub async fn calls(file: &Path, prism: &Path, toolkit: &Toolkit, log: &Path) -> 
     let bytes = std::fs::read(file).unwrap();
     let requests_only = requests_only(serde_json::from_slice(&bytes).unwrap());
     std::fs::write(&reduced, requests_only.to_string()).unwrap();
-    let mock = Mock::start(&reduced, prism).await?;
+    let mut mock = Mock::start(&reduced, prism).await?;
     let client = client();
     let mut report = String::new();
     let mut out = [Calls::default(), Calls::default()];
@@ -99,27 +106,33 @@ pub async fn calls(file: &Path, prism: &Path, toolkit: &Toolkit, log: &Path) -> 
                 Err(why) => writeln!(report, "{all} {}: not sent: {why}", tool.slug()).unwrap(),
             }
         }
-        let mut answers = stream::iter(ready)
+        let mut done: Vec<_> = stream::iter(ready)
             .map(|(tool, requests)| {
                 let client = client.clone();
                 async move {
-                    let mut last = (String::new(), Err(String::new()));
-                    for request in requests {
-                        let shown =
-                            format!("{} {} {:?}", request.method, request.url, body(&request));
-                        last = (shown, judged(client.notify(request).await));
-                        if !matches!(&last.1, Err(why) if why.starts_with("401")) {
-                            break;
-                        }
-                    }
-                    (tool, last)
+                    let verdict = sent(&client, &requests).await;
+                    (tool, requests, verdict)
                 }
             })
-            .buffer_unordered(4);
-        while let Some((tool, (shown, verdict))) = answers.next().await {
+            .buffer_unordered(4)
+            .collect()
+            .await;
+        // Some requests end the mock server, and those that were under way with them are no worse for it.
+        for (tool, requests, verdict) in &mut done {
+            if matches!(verdict, Verdict::Nothing(_)) {
+                if !mock.is_there() {
+                    mock = Mock::start(&reduced, prism).await?;
+                }
+                for request in requests.iter_mut() {
+                    request.url.set_port(Some(mock.port)).unwrap();
+                }
+                *verdict = sent(&client, requests).await;
+            }
             match verdict {
-                Ok(()) => calls.accepted += 1,
-                Err(why) => {
+                Verdict::Accepted => calls.accepted += 1,
+                Verdict::Refused(why) | Verdict::Nothing(why) => {
+                    let last = requests.last().unwrap();
+                    let shown = format!("{} {} {:?}", last.method, last.url, body(last));
                     writeln!(report, "{all} {}: {shown}\n    {why}", tool.slug()).unwrap();
                 }
             }
@@ -132,16 +145,25 @@ pub async fn calls(file: &Path, prism: &Path, toolkit: &Toolkit, log: &Path) -> 
 /// A description without the bodies of its answers, and without what nothing refers to any more. The mock
 /// server is asked about requests; it needs hours for the answers of some.
 fn requests_only(mut document: Value) -> Value {
+    // Some refer to the schema of another operation's answer.
+    let text = document.to_string();
+    let within: HashSet<&str> =
+        text.split("\"#/paths/").skip(1).filter_map(|tail| tail.split('"').next()).collect();
+    let named = |name: &str| name.replace('~', "~0").replace('/', "~1");
     let paths = document.get_mut("paths").and_then(Value::as_object_mut);
-    for item in paths.into_iter().flat_map(|paths| paths.values_mut()) {
-        for operation in item.as_object_mut().into_iter().flat_map(|item| item.values_mut()) {
-            if let Some(responses) = operation.get_mut("responses") {
-                *responses = json!({"200": {"description": "Good"}});
-            }
-            if let Some(operation) = operation.as_object_mut() {
-                operation.remove("callbacks");
+    for (path, item) in paths.into_iter().flatten() {
+        for (method, operation) in item.as_object_mut().into_iter().flatten() {
+            let at = format!("{}/{method}/responses/", named(path));
+            let Some(operation) = operation.as_object_mut() else { continue };
+            operation.remove("callbacks");
+            if operation.contains_key("responses") && !within.iter().any(|r| r.starts_with(&at)) {
+                let good = json!({"200": {"description": "Good"}});
+                operation.insert("responses".to_owned(), good);
             }
         }
+    }
+    if let Some(document) = document.as_object_mut() {
+        document.retain(|key, _| !key.starts_with("x-"));
     }
     let mut used: HashSet<String> = HashSet::new();
     let mut open = vec![document.get("paths").cloned().unwrap_or_default()];
@@ -171,28 +193,47 @@ fn requests_only(mut document: Value) -> Value {
     }
     for at in sections {
         if let Some(Value::Object(section)) = document.pointer_mut(&at) {
-            section.retain(|name, _| {
-                is_used(&format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")))
-            });
+            section.retain(|name, _| is_used(&format!("{at}/{}", named(name))));
         }
     }
     document
 }
 
-/// Whether the mock server took a request, or why not.
-///
-/// It says what is wrong with a request in a header, or answers with an error of its own.
-fn judged<E: ToString>(answer: Result<OutboundResponse, E>) -> Result<(), String> {
-    let answer = answer.map_err(|e| e.to_string())?;
-    let text = String::from_utf8_lossy(&answer.body).into_owned();
+/// What became of a call.
+enum Verdict {
+    Accepted,
+    Refused(String),
+    /// There was no answer.
+    Nothing(String),
+}
+
+/// Sends a call with one scheme after the other, until it is not for its credentials that it is refused.
+async fn sent(client: &Client, requests: &[OutboundRequest]) -> Verdict {
+    let mut last = Verdict::Nothing(String::new());
+    for request in requests {
+        last = match client.notify(request.clone()).await {
+            Ok(answer) => judged(&answer),
+            Err(e) => return Verdict::Nothing(e.to_string()),
+        };
+        if !matches!(&last, Verdict::Refused(why) if why.starts_with("401")) {
+            break;
+        }
+    }
+    last
+}
+
+/// Whether the mock server took a request: it says what is wrong with one in a header, or answers with an
+/// error of its own.
+fn judged(answer: &OutboundResponse) -> Verdict {
+    let text = String::from_utf8_lossy(&answer.body);
     let told = answer.headers.get("sl-violations");
     let told = told.map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
     let told = told.filter(|told| told.contains("[\"request")).unwrap_or_default();
-    let refused = !(200..300).contains(&answer.status);
-    if told.is_empty() && !refused {
-        return Ok(());
+    if told.is_empty() && (200..300).contains(&answer.status) {
+        return Verdict::Accepted;
     }
-    Err(format!("{} {told} {}", answer.status, text.chars().take(500).collect::<String>()))
+    let text: String = text.chars().take(500).collect();
+    Verdict::Refused(format!("{} {told} {text}", answer.status))
 }
 
 fn body(request: &OutboundRequest) -> String {

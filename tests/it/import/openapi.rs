@@ -185,7 +185,7 @@ fn a_form_that_is_nothing_but_files_has_a_part_for_them() {
     let many = json!({"type": "array", "items": one});
     for (schema, kind) in [(one, "file"), (many, "array")] {
         let shop = imported(&with_body("multipart/form-data", json!({"schema": schema})));
-        let tool = "SHOP_CREATE_THING";
+        let tool = "SHOP_CREATE_A_THING";
         assert_eq!(shop.param(tool, "file")["type"], kind);
         assert_eq!(shop.param(tool, "file")["required"], true);
         let file = json!({"name": "a.png", "mimetype": "image/png", "s3key": "k"});

@@ -1,8 +1,8 @@
-//! Imports descriptions of APIs, compiles what comes out as the catalogue does, and sends calls with
+//! Imports descriptions of APIs, compiles what comes out as the server does, and sends calls with
 //! example arguments to a mock server that checks requests against the description.
 //!
-//! `bench/import/run` fetches what it needs and starts this. One child process for each description
-//! measures time and memory.
+//! `bench/import/run` fetches what it needs and starts this. Every description has a process of its own,
+//! and its row is kept in a file: a run that ended early goes on where it was.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,144 +17,163 @@ mod mock;
 mod rules;
 mod sample;
 
-use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use patchbay::catalog::Catalog;
+use patchbay::catalog::{Catalog, Catalogs, Toolkit, compile};
 use patchbay::config::Providers;
 use patchbay::import::{Definition, Options, Report};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// What became of one description.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 struct Row {
     operations: usize,
     imported: usize,
     compiled: usize,
     slugs: bool,
     gate: usize,
-    ms: u128,
+    ms: u64,
     peak_mb: u64,
     calls: [mock::Calls; 2],
+    /// What did not work at all.
+    trouble: String,
 }
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["measure", file] => measure(Path::new(file)),
-        [folder, prism, out, files @ ..] if !files.is_empty() => {
-            all(Path::new(folder), Path::new(prism), Path::new(out), files)
+        ["one", file, prism, out] => one(Path::new(file), Path::new(prism), Path::new(out)),
+        [folder, prism, out, ids @ ..] if !ids.is_empty() => {
+            all(Path::new(folder), Path::new(prism), Path::new(out), ids)
         }
         _ => eprintln!("usage: import <folder of specs> <prism> <folder for failures> <id>..."),
     }
 }
 
-fn options() -> Options {
-    Options { version: "20260101_00".to_owned(), ..Options::default() }
+fn import(file: &Path) -> Result<(Definition, Report), String> {
+    let bytes = std::fs::read(file).map_err(|e| e.to_string())?;
+    let options = Options { version: "20260101_00".to_owned(), ..Options::default() };
+    patchbay::import::import(&bytes, &options, &|_, _| {}).map_err(|e| e.to_string())
 }
 
-fn import(file: &Path) -> (Definition, Report) {
-    let bytes = std::fs::read(file).unwrap();
-    patchbay::import::import(&bytes, &options(), &|_, _| {}).unwrap()
-}
-
-fn measure(file: &Path) {
+/// One description: its row goes to `out` with `json` as its ending, what was wrong beside it.
+fn one(file: &Path, prism: &Path, out: &Path) {
     let start = Instant::now();
-    let (_, report) = import(file);
-    let ms = start.elapsed().as_millis();
+    let mut row = Row::default();
+    match import(file) {
+        Ok((definition, report)) => {
+            row.ms = start.elapsed().as_millis() as u64;
+            row.peak_mb = peak_mb();
+            row.operations = report.operations;
+            row.imported = report.tools;
+            row.slugs = slugs(&definition);
+            let mut problems: Vec<String> =
+                report.left_out.iter().map(|left| format!("{left:?}")).collect();
+            check(&definition, &mut row, &mut problems, (file, prism, out));
+            std::fs::write(out.with_extension("problems.txt"), problems.join("\n")).unwrap();
+        }
+        Err(e) => row.trouble = e,
+    }
+    std::fs::write(out.with_extension("json"), json!(row).to_string()).unwrap();
+}
+
+fn peak_mb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kb: u64 = peak.and_then(|p| p.split_whitespace().next()?.parse().ok()).unwrap_or(0);
-    println!("{}", json!({"ms": ms as u64, "peak_mb": kb / 1024, "operations": report.operations}));
+    peak.and_then(|p| p.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) / 1024
 }
 
-/// The catalogue of one definition, without the tools that are wrong, with why.
-fn compiled(definition: &Definition) -> (Catalog, Vec<String>) {
-    let folder = tempfile::tempdir().unwrap();
-    let slug = definition.toolkit["slug"].as_str().unwrap().to_owned();
-    let root = folder.path().join(&slug);
-    std::fs::create_dir_all(root.join("tools")).unwrap();
-    std::fs::write(root.join("toolkit.yaml"), definition.toolkit.to_string()).unwrap();
-    let mut bad: HashSet<String> = HashSet::new();
-    let mut problems = Vec::new();
-    for _ in 0..5 {
-        for (i, chunk) in definition.tools.chunks(500).enumerate() {
-            let good = |tool: &&Value| !bad.contains(tool["slug"].as_str().unwrap_or_default());
-            let tools: Vec<&Value> = chunk.iter().filter(good).collect();
-            let text = json!({"tools": tools}).to_string();
-            std::fs::write(root.join(format!("tools/{i:03}.yaml")), text).unwrap();
+/// Whether every slug is one, and there is none twice.
+fn slugs(definition: &Definition) -> bool {
+    let slugs: Vec<&str> = definition.tools.iter().filter_map(|t| t["slug"].as_str()).collect();
+    let unique: HashSet<&&str> = slugs.iter().collect();
+    let valid = |slug: &&str| {
+        !slug.is_empty()
+            && slug.len() <= 64
+            && slug.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+    };
+    unique.len() == slugs.len() && slugs.iter().all(valid)
+}
+
+fn check(
+    definition: &Definition,
+    row: &mut Row,
+    problems: &mut Vec<String>,
+    (file, prism, out): (&Path, &Path, &Path),
+) {
+    let catalogs = Catalogs::over(Catalog::default());
+    let providers = Providers::default();
+    let made = compile(&definition.toolkit, &definition.tools, None, &providers, catalogs.opened());
+    let made = match made {
+        Ok(made) => made,
+        Err(wrong) => {
+            row.trouble = wrong.join("; ");
+            return;
         }
-        let error = match Catalog::load(Some(folder.path()), &Providers::default()) {
-            Ok(catalog) => return (catalog, problems),
-            Err(error) => error,
-        };
-        let known = bad.len();
-        for line in &error.0 {
-            let words = line.split([' ', ':', '`']);
-            bad.extend(words.filter(|w| w.starts_with(&slug.to_uppercase())).map(str::to_owned));
+    };
+    let toolkit: Toolkit = made.toolkit;
+    problems
+        .extend(made.bad.iter().map(|bad| format!("{}: {}", bad.slug, bad.problems.join("; "))));
+    row.compiled = toolkit.tools.len();
+    for tool in &toolkit.tools {
+        let tool = tool.open().unwrap();
+        let mut found = rules::of_tool(&tool);
+        if tool.def.description.chars().count() > 1024 {
+            found.push(format!("{}: description", tool.slug()));
         }
-        if bad.len() == known {
-            eprintln!("{slug}: {}", error.0.iter().take(5).cloned().collect::<Vec<_>>().join("\n"));
-        }
-        problems.extend(error.0);
+        found.extend(tool.compile_validator().err());
+        row.gate += usize::from(found.is_empty());
+        problems.extend(found);
     }
-    (Catalog::default(), problems)
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let log = out.with_extension("txt");
+    match runtime.block_on(mock::calls(file, prism, &toolkit, &log)) {
+        Some(calls) => row.calls = calls,
+        None => row.trouble = "the mock server does not start".to_owned(),
+    }
 }
 
 fn all(folder: &Path, prism: &Path, out: &Path, ids: &[&str]) {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let mut rows: BTreeMap<usize, (String, Row)> = BTreeMap::new();
-    for (i, id) in ids.iter().enumerate() {
-        let file: PathBuf = folder.join(format!("{id}.json"));
-        let mut row = Row::default();
-        let child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["measure", file.to_str().unwrap()])
-            .output()
-            .unwrap();
-        let measured: Value = serde_json::from_slice(&child.stdout).unwrap_or_default();
-        row.ms = measured["ms"].as_u64().unwrap_or(0).into();
-        row.peak_mb = measured["peak_mb"].as_u64().unwrap_or(0);
-        let (definition, report) = import(&file);
-        row.operations = report.operations;
-        row.imported = report.tools;
-        let slugs: Vec<&str> = definition.tools.iter().filter_map(|t| t["slug"].as_str()).collect();
-        let unique: HashSet<&&str> = slugs.iter().collect();
-        let valid = |slug: &&str| {
-            slug.len() <= 64
-                && slug.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+    let minutes = std::env::var("MINUTES").ok().and_then(|m| m.parse::<u64>().ok());
+    let end = minutes.map(|minutes| Instant::now() + Duration::from_secs(minutes * 60));
+    let mut rows: Vec<(&str, Row)> = Vec::new();
+    let mut open = Vec::new();
+    for id in ids {
+        let own = out.join(id.replace('/', "_"));
+        // `with_extension` would take the end of the name for one.
+        let own = out.join(format!("{}.x", own.file_name().unwrap().to_str().unwrap()));
+        let known = || -> Option<Row> {
+            serde_json::from_slice(&std::fs::read(own.with_extension("json")).ok()?).ok()
         };
-        row.slugs = unique.len() == slugs.len() && slugs.iter().all(valid);
-        let (catalog, mut problems) = compiled(&definition);
-        if let Some(toolkit) = catalog.toolkit(definition.toolkit["slug"].as_str().unwrap()) {
-            row.compiled = toolkit.tools.len();
-            for tool in &toolkit.tools {
-                let tool = tool.open().unwrap();
-                let mut found = rules::of_tool(&tool);
-                if tool.def.description.chars().count() > 1024 {
-                    found.push(format!("{}: description", tool.slug()));
-                }
-                found.extend(tool.compile_validator().err());
-                row.gate += usize::from(found.is_empty());
-                problems.extend(found);
+        let mut row = known();
+        if row.is_none() && end.is_none_or(|end| Instant::now() < end) {
+            let file = folder.join(format!("{id}.json"));
+            let child = std::process::Command::new(std::env::current_exe().unwrap())
+                .arg("one")
+                .args([&file, prism, &own])
+                .status();
+            row = known();
+            if row.is_none() {
+                eprintln!("{id}: {child:?}");
             }
-            row.calls = runtime.block_on(mock::calls(
-                &file,
-                prism,
-                toolkit,
-                &out.join(format!("{i:02}.txt")),
-            ));
         }
-        std::fs::write(out.join(format!("{i:02}.problems.txt")), problems.join("\n")).unwrap();
-        eprintln!("{}", line(id, &row));
-        rows.insert(i, ((*id).to_owned(), row));
+        match row {
+            Some(row) => {
+                eprintln!("{}", line(id, &row));
+                rows.push((id, row));
+            }
+            None => open.push(*id),
+        }
     }
     println!(
-        "| description | operations | imported | compiled | slugs | gate | accepted, required arguments | accepted, all arguments | import | peak memory |"
+        "| description | operations | imported | compiled | slugs | gate | calls | accepted, required arguments | accepted, all arguments | import | peak memory |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
     let mut sum = Row { slugs: true, ..Row::default() };
-    for (id, row) in rows.values() {
+    for (id, row) in &rows {
         println!("{}", line(id, row));
         sum.operations += row.operations;
         sum.imported += row.imported;
@@ -168,7 +187,13 @@ fn all(folder: &Path, prism: &Path, out: &Path, ids: &[&str]) {
             sum.accepted += calls.accepted;
         }
     }
-    println!("{}", line("all", &sum));
+    println!("{}", line("**all**", &sum));
+    for (id, row) in rows.iter().filter(|(_, row)| !row.trouble.is_empty()) {
+        println!("\n{id}: {}", row.trouble);
+    }
+    if !open.is_empty() {
+        println!("\nNot measured: {}", open.join(", "));
+    }
 }
 
 fn line(id: &str, row: &Row) -> String {
@@ -179,16 +204,21 @@ fn line(id: &str, row: &Row) -> String {
             format!("{:.1} %", part as f64 * 100.0 / whole as f64)
         }
     };
+    // Of a build without optimization it would say nothing.
+    let (time, memory) = if cfg!(debug_assertions) {
+        ("-".to_owned(), "-".to_owned())
+    } else {
+        (format!("{:.1} s", row.ms as f64 / 1000.0), format!("{} MB", row.peak_mb))
+    };
     format!(
-        "| {id} | {} | {} | {} | {} | {} | {} | {} | {:.1} s | {} MB |",
+        "| {id} | {} | {} | {} | {} | {} | {} | {} | {} | {time} | {memory} |",
         row.operations,
         share(row.imported, row.operations),
         share(row.compiled, row.operations),
         if row.slugs { "ok" } else { "wrong" },
         share(row.gate, row.operations),
+        row.calls[0].sent + row.calls[1].sent,
         share(row.calls[0].accepted, row.calls[0].sent),
         share(row.calls[1].accepted, row.calls[1].sent),
-        row.ms as f64 / 1000.0,
-        row.peak_mb
     )
 }

@@ -1,6 +1,6 @@
 //! The mock server, and the calls that are sent to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -9,10 +9,10 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use patchbay::catalog::{Files, LoadedFile, Scope, Tool, Toolkit};
 use patchbay::config::load_from;
-use patchbay::domain::outbound::OutboundRequest;
+use patchbay::domain::outbound::{OutboundRequest, OutboundResponse};
 use patchbay::domain::scheme::AuthSchemeKind;
 use patchbay::net::Client;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::sample::Samples;
@@ -20,8 +20,11 @@ use crate::sample::Samples;
 /// Operations of one description that are called; of larger ones evenly many.
 const MOST_CALLS: usize = 1_000;
 
+/// How long a mock server may take to read a description, in seconds.
+const MOST_START: u64 = 600;
+
 /// Calls that were sent, and how many of them were taken.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 pub struct Calls {
     pub sent: usize,
     pub accepted: usize,
@@ -40,6 +43,10 @@ impl Drop for Mock {
 }
 
 impl Mock {
+    fn is_there(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|ended| ended.is_none())
+    }
+
     async fn start(file: &Path, prism: &Path) -> Option<Self> {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = Command::new("node")
@@ -51,8 +58,11 @@ impl Mock {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mock = Self { child, port };
-        for _ in 0..600 {
+        let mut mock = Self { child, port };
+        for _ in 0..MOST_START * 2 {
+            if !mock.is_there() {
+                return None;
+            }
             if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
                 return Some(mock);
             }
@@ -64,7 +74,7 @@ impl Mock {
 
 fn client() -> Client {
     let env: BTreeMap<String, String> =
-        [("PATCHBAY_EGRESS_ALLOW", "127.0.0.1"), ("PATCHBAY_OUTBOUND_TIMEOUT", "120s")]
+        [("PATCHBAY_EGRESS_ALLOW", "127.0.0.1"), ("PATCHBAY_OUTBOUND_TIMEOUT_S", "60")]
             .into_iter()
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .collect();
@@ -72,69 +82,158 @@ fn client() -> Client {
 }
 
 /// Sends a call of every tool: with what it needs, and with everything that it takes.
-pub async fn calls(file: &Path, prism: &Path, toolkit: &Toolkit, log: &Path) -> [Calls; 2] {
-    let Some(mock) = Mock::start(file, prism).await else {
-        std::fs::write(log, "the mock server does not start").unwrap();
-        return Default::default();
-    };
+///
+/// An account is connected by one of the toolkit's schemes, and not every operation takes all of them: a
+/// call that is answered with 401 is sent again with the next one.
+pub async fn calls(file: &Path, prism: &Path, toolkit: &Toolkit, log: &Path) -> Option<[Calls; 2]> {
+    let reduced = log.with_extension("requests.json");
+    let bytes = std::fs::read(file).unwrap();
+    let requests_only = requests_only(serde_json::from_slice(&bytes).unwrap());
+    std::fs::write(&reduced, requests_only.to_string()).unwrap();
+    let mut mock = Mock::start(&reduced, prism).await?;
     let client = client();
     let mut report = String::new();
     let mut out = [Calls::default(), Calls::default()];
     let every = toolkit.tools.len().div_ceil(MOST_CALLS).max(1);
     for (calls, all) in out.iter_mut().zip([false, true]) {
         let mut samples = Samples::new();
-        let mut requests = Vec::new();
-        for tool in toolkit.tools.iter().step_by(every) {
+        let mut ready = Vec::new();
+        for entry in toolkit.tools.iter().step_by(every) {
             calls.sent += 1;
-            let open = tool.open().unwrap();
-            match request(toolkit, &open, all, &mut samples, mock.port) {
-                Ok(request) => requests.push((tool, request)),
+            let tool = entry.open().unwrap();
+            match requests(toolkit, &tool, all, &mut samples, mock.port) {
+                Ok(requests) => ready.push((tool, requests)),
                 Err(why) => writeln!(report, "{all} {}: not sent: {why}", tool.slug()).unwrap(),
             }
         }
-        let mut answers = stream::iter(requests)
-            .map(|(tool, request)| {
-                let shown = format!("{} {} {:?}", request.method, request.url, body(&request));
+        let mut done: Vec<_> = stream::iter(ready)
+            .map(|(tool, requests)| {
                 let client = client.clone();
-                async move { (tool, shown, client.notify(request).await) }
-            })
-            .buffer_unordered(4);
-        while let Some((tool, shown, answer)) = answers.next().await {
-            let (good, why) = match answer {
-                // It says what is wrong with a request in a header, or answers with an error of its own;
-                // any other status is one that the description has. What is wrong with the answer it
-                // would give is no matter of the request.
-                Ok(answer) => {
-                    let text = String::from_utf8_lossy(&answer.body).into_owned();
-                    let told = answer
-                        .headers
-                        .get("sl-violations")
-                        .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
-                    let told = told.filter(|told| told.contains("[\"request")).unwrap_or_default();
-                    let own = [
-                        "NO_COMPLEX_OBJECT_TEXT",
-                        "NO_RESPONSE_DEFINED",
-                        "NO_SUCCESS_RESPONSE_DEFINED",
-                    ];
-                    let refused = text.contains("stoplight.io/prism/errors#")
-                        && !own.iter().any(|error| text.contains(error));
-                    let why = format!(
-                        "{} {told} {}",
-                        answer.status,
-                        text.chars().take(500).collect::<String>()
-                    );
-                    (told.is_empty() && !refused, why)
+                async move {
+                    let verdict = sent(&client, &requests).await;
+                    (tool, requests, verdict)
                 }
-                Err(e) => (false, e.to_string()),
-            };
-            calls.accepted += usize::from(good);
-            if !good {
-                writeln!(report, "{all} {}: {shown}\n    {why}", tool.slug()).unwrap();
+            })
+            .buffer_unordered(4)
+            .collect()
+            .await;
+        // Some requests end the mock server, and those that were under way with them are no worse for it.
+        for (tool, requests, verdict) in &mut done {
+            if matches!(verdict, Verdict::Nothing(_)) {
+                if !mock.is_there() {
+                    mock = Mock::start(&reduced, prism).await?;
+                }
+                for request in requests.iter_mut() {
+                    request.url.set_port(Some(mock.port)).unwrap();
+                }
+                *verdict = sent(&client, requests).await;
+            }
+            match verdict {
+                Verdict::Accepted => calls.accepted += 1,
+                Verdict::Refused(why) | Verdict::Nothing(why) => {
+                    let last = requests.last().unwrap();
+                    let shown = format!("{} {} {:?}", last.method, last.url, body(last));
+                    writeln!(report, "{all} {}: {shown}\n    {why}", tool.slug()).unwrap();
+                }
             }
         }
     }
     std::fs::write(log, report).unwrap();
-    out
+    Some(out)
+}
+
+/// A description without the bodies of its answers, and without what nothing refers to any more. The mock
+/// server is asked about requests; it needs hours for the answers of some.
+fn requests_only(mut document: Value) -> Value {
+    // Some refer to the schema of another operation's answer.
+    let text = document.to_string();
+    let within: HashSet<&str> =
+        text.split("\"#/paths/").skip(1).filter_map(|tail| tail.split('"').next()).collect();
+    let named = |name: &str| name.replace('~', "~0").replace('/', "~1");
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
+    for (path, item) in paths.into_iter().flatten() {
+        for (method, operation) in item.as_object_mut().into_iter().flatten() {
+            let at = format!("{}/{method}/responses/", named(path));
+            let Some(operation) = operation.as_object_mut() else { continue };
+            operation.remove("callbacks");
+            if operation.contains_key("responses") && !within.iter().any(|r| r.starts_with(&at)) {
+                let good = json!({"200": {"description": "Good"}});
+                operation.insert("responses".to_owned(), good);
+            }
+        }
+    }
+    if let Some(document) = document.as_object_mut() {
+        document.retain(|key, _| !key.starts_with("x-"));
+    }
+    let mut used: HashSet<String> = HashSet::new();
+    let mut open = vec![document.get("paths").cloned().unwrap_or_default()];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Array(items) => open.extend(items),
+            Value::Object(fields) => {
+                if let Some(reference) = fields.get("$ref").and_then(Value::as_str) {
+                    let pointer = reference.trim_start_matches('#');
+                    if used.insert(pointer.to_owned()) {
+                        open.extend(document.pointer(pointer).cloned());
+                    }
+                }
+                open.extend(fields.into_iter().map(|(_, value)| value));
+            }
+            _ => {}
+        }
+    }
+    let is_used = |at: &str| {
+        let part = |known: &String| known == at || known.starts_with(&format!("{at}/"));
+        used.contains(at) || used.iter().any(part)
+    };
+    let mut sections: Vec<String> = vec!["/definitions".into(), "/responses".into()];
+    if let Some(Value::Object(components)) = document.get("components") {
+        let kept = |name: &&String| name.as_str() != "securitySchemes";
+        sections.extend(components.keys().filter(kept).map(|name| format!("/components/{name}")));
+    }
+    for at in sections {
+        if let Some(Value::Object(section)) = document.pointer_mut(&at) {
+            section.retain(|name, _| is_used(&format!("{at}/{}", named(name))));
+        }
+    }
+    document
+}
+
+/// What became of a call.
+enum Verdict {
+    Accepted,
+    Refused(String),
+    /// There was no answer.
+    Nothing(String),
+}
+
+/// Sends a call with one scheme after the other, until it is not for its credentials that it is refused.
+async fn sent(client: &Client, requests: &[OutboundRequest]) -> Verdict {
+    let mut last = Verdict::Nothing(String::new());
+    for request in requests {
+        last = match client.notify(request.clone()).await {
+            Ok(answer) => judged(&answer),
+            Err(e) => return Verdict::Nothing(e.to_string()),
+        };
+        if !matches!(&last, Verdict::Refused(why) if why.starts_with("401")) {
+            break;
+        }
+    }
+    last
+}
+
+/// Whether the mock server took a request: it says what is wrong with one in a header, or answers with an
+/// error of its own.
+fn judged(answer: &OutboundResponse) -> Verdict {
+    let text = String::from_utf8_lossy(&answer.body);
+    let told = answer.headers.get("sl-violations");
+    let told = told.map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
+    let told = told.filter(|told| told.contains("[\"request")).unwrap_or_default();
+    if told.is_empty() && (200..300).contains(&answer.status) {
+        return Verdict::Accepted;
+    }
+    let text: String = text.chars().take(500).collect();
+    Verdict::Refused(format!("{} {told} {text}", answer.status))
 }
 
 fn body(request: &OutboundRequest) -> String {
@@ -149,47 +248,64 @@ fn body(request: &OutboundRequest) -> String {
     text.chars().take(400).collect()
 }
 
-fn request(
+/// The request of a call, with the credentials of each of the toolkit's schemes.
+fn requests(
     toolkit: &Toolkit,
     tool: &Tool,
     all: bool,
     samples: &mut Samples,
     port: u16,
-) -> Result<OutboundRequest, String> {
+) -> Result<Vec<OutboundRequest>, String> {
     let mut args = tool
         .check_arguments(samples.arguments(tool, all))
         .map_err(|problems| problems.join("; "))?;
-    let fields =
-        |name: &str| Value::from(if name == "host" { "api.example.com" } else { "sample" });
     let conn: Map<String, Value> = toolkit
         .connection_names()
         .into_iter()
         .filter(|name| name == "host")
-        .map(|name| (name.clone(), fields(&name)))
+        .map(|name| (name, "api.example.com".into()))
         .collect();
     let file =
         LoadedFile { name: "a.txt".into(), mimetype: "text/plain".into(), content: "text".into() };
     let files = Files::from([("sample".to_owned(), file)]);
     tool.put_files(&mut args, &files)?;
     let scope = Scope { args: &args, conn: conn.clone(), steps: Map::new(), item: None };
-    let mut request = tool.render_with(toolkit, 0, &scope, &files)?;
-    let kind = toolkit.file.auth.iter().map(|s| s.scheme).find(|k| *k != AuthSchemeKind::NoAuth);
-    if let Some(injection) = kind.and_then(|kind| toolkit.injection(kind)) {
-        let names = ["access_token", "token", "api_key", "generic_api_key", "username", "password"];
-        let more =
-            toolkit.file.auth.iter().flat_map(|s| &s.connect_fields).map(|f| f.name.as_str());
-        let cred: Map<String, Value> =
-            names.into_iter().chain(more).map(|name| (name.to_owned(), "sample".into())).collect();
+    let request = tool.render_with(toolkit, 0, &scope, &files)?;
+    let names = ["access_token", "token", "api_key", "generic_api_key", "username", "password"];
+    let more = toolkit.file.auth.iter().flat_map(|s| &s.connect_fields).map(|f| f.name.as_str());
+    let cred: Map<String, Value> =
+        names.into_iter().chain(more).map(|name| (name.to_owned(), "sample".into())).collect();
+    let kinds = toolkit.file.auth.iter().map(|s| s.scheme).filter(|k| *k != AuthSchemeKind::NoAuth);
+    let mut out = Vec::new();
+    for injection in kinds.filter_map(|kind| toolkit.injection(kind)) {
+        let mut request = request.clone();
         injection.render(&cred, &conn)?.apply(&mut request, None);
+        out.push(request);
     }
-    // The mock server has the paths of the description without that of its server.
+    if out.is_empty() {
+        out.push(request);
+    }
+    for request in &mut out {
+        redirect(toolkit, tool, &conn, port, request)?;
+    }
+    Ok(out)
+}
+
+/// Sends a request to the mock server, which has the paths of the description without that of its server.
+fn redirect(
+    toolkit: &Toolkit,
+    tool: &Tool,
+    conn: &Map<String, Value>,
+    port: u16,
+    request: &mut OutboundRequest,
+) -> Result<(), String> {
     let own = tool
         .def
         .request
         .as_ref()
         .and_then(|r| r.base_url.as_deref())
         .and_then(|u| Url::parse(u).ok());
-    let base = own.map_or_else(|| toolkit.base_url(&conn), Ok)?;
+    let base = own.map_or_else(|| toolkit.base_url(conn), Ok)?;
     let prefix = base.path().trim_end_matches('/').to_owned();
     let path =
         request.url.path().strip_prefix(prefix.as_str()).unwrap_or(request.url.path()).to_owned();
@@ -204,5 +320,5 @@ fn request(
         let path = format!("{}%23{fragment}", request.url.path());
         request.url.set_path(&path);
     }
-    Ok(request)
+    Ok(())
 }

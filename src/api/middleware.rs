@@ -106,7 +106,7 @@ const UNBOUNDED: [&str; 2] = ["/tool_router/", "/v3/mcp/"];
 
 /// Most that is read and thrown away of a body that is too large, so that the caller gets to read
 /// the answer rather than a reset connection.
-const DRAIN_BYTES: usize = 64 * 1024 * 1024;
+const DRAIN_BYTES: usize = 96 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// Refuses bodies that announce to be too large, and ends what takes too long.

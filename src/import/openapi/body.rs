@@ -4,7 +4,11 @@ use serde_json::{Map, Value, json};
 
 use super::params::{Argument, Arguments, constant, default};
 use super::{Api, Operation, said, token};
-use crate::import::schema::{Converted, Use};
+use crate::import::schema::{Converted, Use, fitting};
+use crate::import::text;
+
+/// Longest example of a whole body.
+const MOST_EXAMPLE: usize = 1_500;
 
 /// How the body is sent.
 #[derive(Default)]
@@ -65,13 +69,15 @@ pub(super) fn add<'a>(api: &Api<'a>, operation: &Operation<'a>, arguments: &mut 
     let explicit = body.get("required") == Some(&Value::Bool(true));
     if is_flat(&converted) {
         flat(api, &media, converted.schema, &sent, needed, arguments);
+    } else if sent.kind == Some("multipart") && is_file(&converted.schema) {
+        part(&media, converted.schema, &sent, needed, words, arguments);
     } else {
         let mut fields = converted.schema;
         if !fields.contains_key("examples")
             && let Some(example) = example(api, media.value)
-            && super::super::schema::size(&Map::from_iter([(String::new(), example.clone())]))
-                <= 1_500
-            && fields.get("type").and_then(Value::as_str) == kind_name(&example)
+            && example.to_string().len() <= MOST_EXAMPLE
+            && let Some(example) = fitting(&fields, &example)
+            && !example.is_null()
         {
             fields.insert("examples".into(), vec![example].into());
         }
@@ -85,15 +91,6 @@ fn open() -> Map<String, Value> {
         ("type".to_owned(), json!("object")),
         ("additional_properties".to_owned(), json!(true)),
     ])
-}
-
-fn kind_name(value: &Value) -> Option<&'static str> {
-    match value {
-        Value::Object(_) => Some("object"),
-        Value::Array(_) => Some("array"),
-        Value::String(_) => Some("string"),
-        _ => None,
-    }
 }
 
 /// An example of the whole body.
@@ -211,7 +208,7 @@ fn whole(
     required: bool,
     words: &str,
 ) {
-    let words = crate::import::text::clean(words, crate::import::text::ARGUMENT);
+    let words = text::clean(words, text::ARGUMENT);
     if !words.is_empty() {
         fields.insert("description".into(), words.into());
     } else {
@@ -224,6 +221,36 @@ fn whole(
         at: media.at.clone(),
         place: "body",
         wire: name.to_owned(),
+        fields,
+        required,
+        aliases: Vec::new(),
+    });
+}
+
+/// A file, or a list of them.
+fn is_file(schema: &Map<String, Value>) -> bool {
+    let kind =
+        |schema: &Map<String, Value>| schema.get("type").and_then(Value::as_str) == Some("file");
+    kind(schema) || schema.get("items").and_then(Value::as_object).is_some_and(kind)
+}
+
+/// A form whose only part has no name in the description: `file`, as nearly everybody calls it.
+fn part(
+    media: &Media<'_>,
+    mut fields: Map<String, Value>,
+    sent: &Sent,
+    required: bool,
+    words: &str,
+    arguments: &mut Arguments,
+) {
+    let words = text::clean(words, text::ARGUMENT);
+    let words = if words.is_empty() { "What is uploaded.".to_owned() } else { words };
+    fields.insert("description".into(), words.into());
+    style(None, sent, &mut fields);
+    arguments.list.push(Argument {
+        at: media.at.clone(),
+        place: "body",
+        wire: "file".to_owned(),
         fields,
         required,
         aliases: Vec::new(),

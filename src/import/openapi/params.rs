@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::operation::Common;
 use super::{Api, Operation, said, words};
-use crate::import::schema::{Use, size};
+use crate::import::schema::{Use, fitting, size};
 use crate::import::text;
 
 /// Headers that are the server's own matter, and those of signatures.
@@ -240,6 +240,7 @@ fn example(parameter: &Map<String, Value>, argument: &mut Argument) {
     let taken = argument.fields.contains_key("enum") || argument.fields.contains_key("examples");
     if let Some(value) = given.find(scalar).filter(|_| !taken)
         && fits(&argument.fields, value)
+        && let Some(value) = fitting(&argument.fields, value)
         && value.to_string().len() <= 100
         && value.as_str().is_none_or(|t| text::clean(t, 100) == t)
     {

@@ -125,7 +125,8 @@ impl<'a> Walk<'_, 'a> {
         let single = given("example").into_iter().chain(given("x-example"));
         let mut examples: Vec<Value> = Vec::new();
         for example in single.chain(listed) {
-            let Some(example) = fitting(schema, example) else { continue };
+            let example = fitting(schema, example).filter(|example| !example.is_null());
+            let Some(example) = example else { continue };
             let most =
                 if example.is_object() || example.is_array() { EXAMPLE.1 } else { EXAMPLE.0 };
             // `{{ID}}` and `<id>` stand for something.
@@ -150,6 +151,8 @@ impl<'a> Walk<'_, 'a> {
             .properties
             .iter()
             .filter(|(name, parts)| !name.is_empty() && !self.is_hidden(parts, 0))
+            // What nothing can be.
+            .filter(|(_, parts)| !parts.contains(&&Value::Bool(false)))
             .collect();
         if shown.is_empty() {
             return open_object();
@@ -355,7 +358,8 @@ fn inferred(gathered: &Gathered<'_>) -> Option<&'static str> {
     if has("items") || has("prefixItems") || has("minItems") {
         return Some("array");
     }
-    let first = gathered.first("enum").and_then(|list| list.get(0));
+    let choices = gathered.first("enum").and_then(Value::as_array);
+    let first = choices.and_then(|list| list.iter().find(|value| !value.is_null()));
     match gathered.first("const").or(first) {
         Some(Value::String(_)) => return Some("string"),
         Some(Value::Bool(_)) => return Some("boolean"),
@@ -379,18 +383,32 @@ fn inferred(gathered: &Gathered<'_>) -> Option<&'static str> {
 }
 
 /// The value in the schema's type, where it is one or plainly means one.
-pub(super) fn fitting(schema: &Map<String, Value>, value: &Value) -> Option<Value> {
+pub(in crate::import) fn fitting(schema: &Map<String, Value>, value: &Value) -> Option<Value> {
     let kind = schema.get("type").and_then(Value::as_str).unwrap_or_default();
-    let good = match kind {
-        "string" => value.is_string(),
-        "integer" => value.is_i64() || value.is_u64(),
-        "number" => value.is_number(),
-        "boolean" => value.is_boolean(),
-        "array" => value.is_array(),
-        "object" => value.is_object(),
+    let inner = |key: &str| schema.get(key).and_then(Value::as_object);
+    let good = match (kind, value) {
+        ("string", Value::String(text)) => return Some(dated(schema, text).into()),
+        ("integer", value) => value.is_i64() || value.is_u64(),
+        ("number", value) => value.is_number(),
+        ("boolean", value) => value.is_boolean(),
+        ("array", Value::Array(list)) => {
+            let Some(items) = inner("items") else { return Some(value.clone()) };
+            let list: Option<Vec<Value>> = list.iter().map(|item| fitting(items, item)).collect();
+            return list.map(Value::from);
+        }
+        ("object", Value::Object(fields)) => {
+            let known = |name: &String| inner("properties")?.get(name)?.as_object();
+            let fields = fields.iter().map(|(name, value)| {
+                let value = known(name).map_or_else(|| Some(value.clone()), |s| fitting(s, value));
+                Some((name.clone(), value?))
+            });
+            return fields.collect::<Option<Map<String, Value>>>().map(Value::from);
+        }
+        (_, Value::Null) => schema.contains_key("nullable"),
         _ => false,
     };
-    if good {
+    let mut also = schema.get("also").and_then(Value::as_array).into_iter().flatten();
+    if good || also.any(|kind| is_of(kind, value)) {
         return Some(value.clone());
     }
     match (kind, value) {
@@ -407,6 +425,27 @@ pub(super) fn fitting(schema: &Map<String, Value>, value: &Value) -> Option<Valu
         }
         ("boolean", Value::String(text)) => text.trim().parse::<bool>().ok().map(Value::from),
         _ => None,
+    }
+}
+
+fn is_of(kind: &Value, value: &Value) -> bool {
+    match kind.as_str().unwrap_or_default() {
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        _ => false,
+    }
+}
+
+/// Where YAML became JSON, dates became times.
+fn dated(schema: &Map<String, Value>, text: &str) -> String {
+    let is_date = schema.get("format").and_then(Value::as_str) == Some("date");
+    match text.split_once('T') {
+        Some((date, _)) if is_date && date.len() == 10 => date.to_owned(),
+        _ => text.to_owned(),
     }
 }
 

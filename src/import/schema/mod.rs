@@ -18,6 +18,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+pub(super) use emit::fitting;
 use gather::Gathered;
 
 /// From this depth on, what contains itself becomes an object of any shape.

@@ -73,6 +73,38 @@ fn alternatives_become_one_schema() {
 }
 
 #[test]
+fn alternatives_without_requirements_are_shown_by_what_only_one_has() {
+    let schema = input(json!({"oneOf": [
+        {"type": "object", "properties": {"name": {"type": "string"}}},
+        {"type": "object", "properties": {"name": {"type": "string"}, "size": {"type": "integer"}}},
+    ]}));
+    assert_eq!(schema["examples"], json!([{"size": 1}]));
+    let kind = |kind: &str| json!({"properties": {"kind": {"type": "string", "enum": [kind]}}});
+    let schema = input(json!({"type": "object", "oneOf": [kind("on"), kind("off")]}));
+    assert_eq!(schema["examples"], json!([{"kind": "on"}]));
+}
+
+#[test]
+fn a_property_that_nothing_can_be_is_none() {
+    let schema = input(json!({"properties": {"a": {"type": "string"}, "b": false}}));
+    assert_eq!(schema["properties"].as_object().unwrap().keys().collect::<Vec<_>>(), ["a"]);
+}
+
+#[test]
+fn examples_fit_or_are_no_examples() {
+    let day = json!({"type": "string", "format": "date", "example": "2026-01-31T00:00:00.000Z"});
+    assert_eq!(input(day)["examples"], json!(["2026-01-31"]));
+    let list = |example: Value| {
+        input(json!({"type": "array", "items": {"type": "integer"}, "example": example}))
+    };
+    assert_eq!(list(json!(["1", 2]))["examples"], json!([[1, 2]]));
+    assert_eq!(list(json!(["id1"])).get("examples"), None);
+    let none =
+        json!({"type": "object", "nullable": true, "example": null, "properties": {"a": {}}});
+    assert_eq!(input(none).get("examples"), None);
+}
+
+#[test]
 fn what_contains_itself_ends() {
     let node = json!({"type": "object", "properties": {
         "left": {"$ref": "#/defs/node"}, "right": {"allOf": [{"$ref": "#/defs/node"}]},
@@ -109,6 +141,8 @@ fn bounds_choices_and_patterns_are_kept_where_they_mean_something() {
     let expected = json!({"type": "integer", "minimum": 1, "maximum": 10,
         "description": "A multiple of 5. Default: 5."});
     assert_eq!(input(schema), expected);
+    let schema = json!({"enum": [null, "a", "b"]});
+    assert_eq!(input(schema), json!({"type": "string", "nullable": true, "enum": ["a", "b"]}));
     let schema = json!({"type": "string", "enum": ["a", 1, null, "a"], "example": "a"});
     assert_eq!(input(schema), json!({"type": "string", "nullable": true, "enum": ["a", "1"]}));
     let schema = json!({"type": "string", "pattern": "[a-z]+"});

@@ -199,6 +199,35 @@ fn require(schema: &mut Map<String, Value>, names: Vec<Value>) {
     }
 }
 
+/// A value that is one of the alternatives, since what belongs together cannot be said any more: of the
+/// one that needs something, or else with a property that only its own alternative has.
+fn sample(variants: &[Map<String, Value>], common: usize) -> Option<Value> {
+    if variants.iter().any(|v| names(v).len() > common) {
+        let first = variants.iter().max_by_key(|v| usize::from(!names(v).is_empty()))?;
+        return Some(example::of(first, 0));
+    }
+    let all: Vec<_> =
+        variants.iter().map(|v| v.get("properties").and_then(Value::as_object)).collect();
+    let choice = |own: &Value| own.get("enum").and_then(|list| list.get(0)).cloned();
+    // No other has it, or none takes the value that this one would have.
+    let tells = |place: usize, name: &String, own: &Value| {
+        let value = choice(own);
+        let takes = |other: &Value| {
+            let list = other.get("enum").and_then(Value::as_array);
+            value.as_ref().is_none_or(|value| list.is_none_or(|list| list.contains(value)))
+        };
+        let others = all.iter().enumerate().filter(|(i, _)| *i != place);
+        !others.filter_map(|(_, other)| (*other)?.get(name)).any(takes)
+    };
+    let (place, name, own) = all.iter().enumerate().find_map(|(place, own)| {
+        let (name, own) = (*own)?.iter().find(|(name, own)| tells(place, name, own))?;
+        Some((place, name, own.as_object()?))
+    })?;
+    let mut sample = example::of(variants.get(place)?, 0);
+    sample.as_object_mut()?.insert(name.clone(), example::of(own, 1));
+    Some(sample)
+}
+
 fn objects(mut variants: Vec<Map<String, Value>>) -> Map<String, Value> {
     if variants.len() == 1 {
         return variants.pop().unwrap_or_default();
@@ -208,13 +237,7 @@ fn objects(mut variants: Vec<Map<String, Value>>) -> Map<String, Value> {
         .filter(|name| variants.iter().all(|v| names(v).contains(name)))
         .map(Value::from)
         .collect();
-    // One that fits, since what is needed together cannot be said any more.
-    let sample = variants
-        .iter()
-        .any(|v| names(v).len() > common.len())
-        .then(|| variants.iter().max_by_key(|v| usize::from(!names(v).is_empty())))
-        .flatten()
-        .map(|first| example::of(first, 0));
+    let sample = sample(&variants, common.len());
     let open = variants.iter().any(|v| v.get("additional_properties") == Some(&Value::Bool(true)));
     let closed =
         variants.iter().all(|v| v.get("additional_properties") == Some(&Value::Bool(false)));

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,6 +21,7 @@ const STEPS = ['COMPOSIO_SEARCH_TOOLS', 'COMPOSIO_MANAGE_CONNECTIONS', 'COMPOSIO
 const PROMPT = `File an issue in ${owner}/${repo} on GitHub, and tell me its number and who I am there.`;
 const random = () => randomBytes(6).toString('hex');
 mkdirSync(LOGS, { recursive: true });
+rmSync(join(LOGS, 'failures.txt'), { force: true });
 
 // The app that people come back to.
 const app = createServer((request, response) => {
@@ -82,13 +83,23 @@ async function agent(name, log, proxy, variables) {
   return { code, all: text.all, result: result && JSON.parse(result.slice(7)) };
 }
 
+// Whoever sees only the end of a long run still reads what was wrong.
+async function told(name, work) {
+  try {
+    await work();
+  } catch (error) {
+    appendFileSync(join(LOGS, 'failures.txt'), `${name}: ${String(error.message).slice(0, 1500)}\n`);
+    throw error;
+  }
+}
+
 describe('an agent searches, connects, executes and answers', { concurrency: 2 }, () => {
   const names = AGENTS.split(' ');
   const only = cases.filter((one) => names.includes(one.agent));
   for (const name of names) assert.ok(only.some((one) => one.agent === name), `there is no case of ${name}`);
 
   for (const one of only) {
-    test(`${one.agent}: ${one.mode}`, async () => {
+    test(`${one.agent}: ${one.mode}`, () => told(`${one.agent}: ${one.mode}`, async () => {
       const user = `user-${random()}`;
       const run = { id: random(), user, owner, closes: one.closes, repo, title: `Found by ${one.agent} ${random()}` };
       run.play = new Play(run);
@@ -125,7 +136,7 @@ describe('an agent searches, connects, executes and answers', { concurrency: 2 }
       const { items } = await api('GET', `/connected_accounts?user_ids=${user}`);
       assert.deepEqual(items.map(({ id, status, toolkit }) => [id, status, toolkit.slug]), [[run.back.connected_account_id, 'ACTIVE', 'github']]);
       assert.deepEqual(result.foreign, [], 'no host but loopback');
-    });
+    }));
   }
 
   test('nobody left this machine', () => {

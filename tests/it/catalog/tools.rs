@@ -201,14 +201,16 @@ fn run(
             let answer = answers.next().unwrap_or_default();
             let read = answer.response();
             told.calls.push(Call { request: written(&request, &usual), answer });
+            let stored = |file: response::FileBody| json!({"file": {"name": file.name, "mimetype": file.mimetype, "s3url": "(link)"}});
             let body = match response::read(&read) {
                 Body::Value(value) => value,
-                Body::File(file) => json!({"file": {
-                    "name": file.name, "mimetype": file.mimetype, "s3url": "(link)"}}),
+                Body::File(file) => stored(file),
             };
             let name = &toolkit.file.name;
             let value = response::judge(name, &step.rule, read.status, body);
-            values.push(value.map_err(|failure| failure.error)?);
+            let value = value.map_err(|failure| failure.error)?;
+            let file = step.rule.file && read.status != 204;
+            values.push(if file { stored(response::file(&read)) } else { value });
         }
         scope.item = None;
         last = if repeats { values.into() } else { values.pop().unwrap_or_default() };

@@ -181,6 +181,12 @@ async fn ten_megabytes_are_refused_by_every_operation() {
     let both = Both::of(&world);
     let body = format!("{{\"text\": \"{}\"}}", "x".repeat(10_000_000)).into_bytes();
     for (method, path, _) in operations() {
+        // Descriptions of APIs may be large.
+        if path.ends_with("/toolkits/import") {
+            let larger = vec![b' '; 66 * 1024 * 1024];
+            both.send(&method, &path, larger).await.expect_error(413);
+            continue;
+        }
         let answer = both.send(&method, &filled(&path), body.clone()).await;
         assert_eq!(answer.status, 413, "{method} {path}: {}", answer.text);
         answer.expect_error(413);

@@ -58,11 +58,16 @@ async fn another_projects_ids_are_unknown_everywhere_and_stay_untouched() {
             let answer = client.send(request).await;
             assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text);
             answer.expect_error(404);
-            assert!(!answer.text.contains("u1"), "{}", answer.text);
+            assert!(!names_the_user(&answer.text), "{}", answer.text);
         }
     }
     assert!(world.provider.take().is_empty(), "nothing was sent with the owner's credentials");
     assert_eq!(snapshot(&world, account, config).await, before);
+}
+
+/// As a word of its own: ids are random, and one in a few has these two characters somewhere.
+fn names_the_user(text: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == "u1")
 }
 
 async fn snapshot(world: &World, account: &str, config: &str) -> Vec<Value> {

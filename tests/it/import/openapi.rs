@@ -180,6 +180,22 @@ fn bodies_of_every_kind_are_sent_as_described() {
 }
 
 #[test]
+fn a_form_that_is_nothing_but_files_has_a_part_for_them() {
+    let one = json!({"type": "string", "format": "binary"});
+    let many = json!({"type": "array", "items": one});
+    for (schema, kind) in [(one, "file"), (many, "array")] {
+        let shop = imported(&with_body("multipart/form-data", json!({"schema": schema})));
+        let tool = "SHOP_CREATE_A_THING";
+        assert_eq!(shop.param(tool, "file")["type"], kind);
+        assert_eq!(shop.param(tool, "file")["required"], true);
+        let file = json!({"name": "a.png", "mimetype": "image/png", "s3key": "k"});
+        let file = if kind == "array" { json!([file]) } else { file };
+        let parts = shop.sent(tool, json!({"file": file})).1;
+        assert_eq!(parts, json!([["file", "a.png", "\u{fffd}PNG"]]));
+    }
+}
+
+#[test]
 fn credentials_and_servers_become_schemes_and_fields() {
     let paths = json!({"/a": {"get": {"responses": {}}}});
     let shop = imported(&document(paths.clone()));

@@ -76,8 +76,15 @@ fn all_discovery_documents_become_toolkits_that_load() {
     for (i, file) in files.iter().enumerate() {
         let options = Options { slug: Some("g".to_owned()), base_url: None, ..options("g") };
         let text = std::fs::read(file).unwrap();
-        let (definition, report) = import(&text, &options, &|_, _| {})
-            .unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        let (definition, report) = match import(&text, &options, &|_, _| {}) {
+            Ok(made) => made,
+            // Some are of services that have ended, and have no methods any more.
+            Err(e) => {
+                let has_methods = String::from_utf8_lossy(&text).contains("\"httpMethod\"");
+                assert!(!has_methods, "{}: {e}", file.display());
+                continue;
+            }
+        };
         operations += report.operations;
         left_out += report.left_out.len();
         tools += report.tools;

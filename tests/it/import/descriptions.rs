@@ -60,9 +60,10 @@ fn a_listing_of_an_mcp_server_becomes_a_toolkit_that_loads() {
     assert_eq!(check(&definition), Ok(2));
 }
 
-/// Google's own documents, where scripts/test has fetched them; each is imported, and a sample is loaded.
+/// Google's own documents, where scripts/test has fetched them: every fifth, which is minutes less than all, and
+/// those that are called elsewhere. A sample is loaded.
 #[test]
-fn all_discovery_documents_become_toolkits_that_load() {
+fn discovery_documents_become_toolkits_that_load() {
     let Some(folder) = std::env::var_os("DISCOVERY_DOCUMENTS") else { return };
     let mut files: Vec<_> = std::fs::read_dir(Path::new(&folder))
         .unwrap()
@@ -74,6 +75,11 @@ fn all_discovery_documents_become_toolkits_that_load() {
     assert!(files.len() > 500, "{} documents", files.len());
     let (mut operations, mut left_out, mut tools) = (0, 0, 0);
     for (i, file) in files.iter().enumerate() {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let ours = ["gmail.v1", "drive.v3", "calendar.v3"].iter().any(|n| name.starts_with(n));
+        if i % 5 != 0 && !ours {
+            continue;
+        }
         let options = Options { slug: Some("g".to_owned()), base_url: None, ..options("g") };
         let text = std::fs::read(file).unwrap();
         let (definition, report) = match import(&text, &options, &|_, _| {}) {
@@ -88,8 +94,6 @@ fn all_discovery_documents_become_toolkits_that_load() {
         operations += report.operations;
         left_out += report.left_out.len();
         tools += report.tools;
-        let name = file.file_name().unwrap().to_str().unwrap();
-        let ours = ["gmail.v1", "drive.v3", "calendar.v3"].iter().any(|n| name.starts_with(n));
         if i % 20 == 0 || ours {
             check(&definition).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         }

@@ -1,16 +1,18 @@
 //! How good and how fast the search over tools is, without and with a model:
-//! `cargo bench --bench search -- [--words] [queries.jsonl]`.
+//! `cargo bench --bench search -- [--words] [--list=BEGIN] [queries.jsonl]`.
 //!
 //! The file has a query a line, `{"query": "…", "expected": ["SLUG", …]}`; without one it is
 //! `queries.jsonl` beside this. A query counts as answered when one of its tools is found; `names.tsv` says
 //! what our catalogue calls them where it has another name, and aliases count as their tools. A query none of
-//! whose tools the catalogue has counts as not answered. `--words` leaves the model out.
+//! whose tools the catalogue has counts as not answered. `--words` leaves the model out; `--list=BEGIN` lists the
+//! tools whose slugs begin so, for `names.tsv`.
 
 mod corpus;
 
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use corpus::{Any, Item};
@@ -35,14 +37,20 @@ fn main() -> Any<()> {
     let begin = Instant::now();
     let items = corpus::items(&catalog)?;
     println!("{} tools read in {:?}", items.len(), begin.elapsed());
+    if let Some(begin) = arguments.iter().find_map(|argument| argument.strip_prefix("--list=")) {
+        let listed = items.iter().filter(|item| item.slug.starts_with(begin));
+        listed.for_each(|item| println!("{}", item.slug));
+        return Ok(());
+    }
     let index = made(&items);
     let queries = match file {
         Some(file) => std::fs::read_to_string(file)?,
         None => include_str!("queries.jsonl").to_owned(),
     };
     let asked = read(&queries, &items)?;
-    let missing = asked.iter().filter(|asked| asked.expected.is_empty());
-    println!("{} queries; the catalogue has nothing for {}", asked.len(), missing.count());
+    let missing: Vec<_> = asked.iter().filter(|asked| asked.expected.is_empty()).collect();
+    println!("{} queries; the catalogue has nothing for {}", asked.len(), missing.len());
+    missing.iter().for_each(|asked| println!("  {}", asked.query));
     let by_words = |query: &str, limit| {
         let hits = index.find(&index.query(query), &[], limit, |_| true);
         hits.into_iter().map(|hit| hit.doc).collect::<Vec<u32>>()
@@ -111,23 +119,34 @@ fn vectors(model: &MiniLm, items: &[Item], shelf: &Shelf) -> Any<Rows> {
     }
     let texts: Vec<String> = items.iter().map(|item| text(&item.doc())).collect();
     let keys = texts.iter().map(|text| key(text)).collect::<Result<Vec<_>, _>>()?;
-    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(&path)?;
-    let (begin, mut made) = (Instant::now(), 0);
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(&path)?;
     let missing: Vec<_> = keys.iter().zip(&texts).filter(|(key, _)| !shelf.has(key)).collect();
-    for batch in missing.chunks(16) {
-        let texts: Vec<&str> = batch.iter().map(|(_, text)| text.as_str()).collect();
-        for ((key, _), vector) in batch.iter().zip(model.vectors(&texts)) {
-            let packed = Packed::new(&vector).ok_or("a text without a vector")?;
-            file.write_all(&[&key[..], &packed.bytes()].concat())?;
-            shelf.put([(**key, packed)]);
+    let (begin, made, next) = (Instant::now(), AtomicUsize::new(0), AtomicUsize::new(0));
+    let batches: Vec<_> = missing.chunks(16).collect();
+    let work = || -> Result<(), String> {
+        while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let texts: Vec<&str> = batch.iter().map(|(_, text)| text.as_str()).collect();
+            for ((key, _), vector) in batch.iter().zip(model.vectors(&texts)) {
+                let packed = Packed::new(&vector).ok_or("a text without a vector")?;
+                let line = [&key[..], &packed.bytes()].concat();
+                (&file).write_all(&line).map_err(|e| e.to_string())?;
+                shelf.put([(**key, packed)]);
+            }
+            let count = made.fetch_add(batch.len(), Ordering::Relaxed) + batch.len();
+            if count % 1600 == 0 {
+                println!("{count} of {} vectors in {:?}", missing.len(), begin.elapsed());
+            }
         }
-        made += batch.len();
-        if made % 1600 == 0 {
-            println!("{made} of {} vectors in {:?}", missing.len(), begin.elapsed());
-        }
-    }
-    if made > 0 {
-        println!("{made} vectors made in {:?}", begin.elapsed());
+        Ok(())
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let done = threads.into_iter().map(|t| t.join().unwrap_or(Err("it fell".to_owned())));
+        done.collect::<Result<(), String>>()
+    })?;
+    if !missing.is_empty() {
+        println!("{} vectors made in {:?}, {threads} threads", missing.len(), begin.elapsed());
     }
     Ok(Rows::new(keys))
 }

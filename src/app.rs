@@ -15,6 +15,7 @@ use crate::domain::id::ProjectId;
 use crate::error::Result;
 use crate::limits::{RateLimiter, TriesByAddress};
 use crate::logbook::Logbook;
+use crate::mcp_client::Sessions;
 use crate::net::Client;
 use crate::outbox::Outbox;
 use crate::search::{Embeddings, Search};
@@ -38,6 +39,8 @@ pub struct App {
     pub search: Search,
     /// Outbound HTTP.
     pub net: Client,
+    /// Sessions with remote MCP servers.
+    pub mcp_sessions: Sessions,
     /// Files that tools gave.
     pub files: Files,
     /// Events on their way in.
@@ -91,6 +94,7 @@ impl App {
             search: Search::new(catalogs.clone()).with(embeddings),
             catalogs,
             net,
+            mcp_sessions: Sessions::default(),
             files,
             logbook,
             limits,

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::catalog::Catalog;
 use crate::config::{self, Config, Providers};
+use crate::import::{self, Options};
 use crate::{boot, telemetry};
 
 /// Exit code for wrong settings; everything else that fails gives 1.
@@ -89,6 +90,30 @@ enum CatalogCommand {
         /// Folder with one folder per toolkit; without it, the folder of the settings.
         dir: Option<PathBuf>,
     },
+    /// Make a toolkit's folder of a description in a file (OpenAPI, Swagger, Google discovery,
+    /// GraphQL), to be kept, corrected and loaded with PATCHBAY_TOOLKITS_DIR.
+    Convert {
+        /// The description.
+        file: PathBuf,
+        /// Folder that the toolkit's folder is made in.
+        #[arg(long)]
+        out: PathBuf,
+        /// Slug of the toolkit; made of the description's title when absent.
+        #[arg(long)]
+        slug: Option<String>,
+        /// Display name; the description's title when absent.
+        #[arg(long)]
+        name: Option<String>,
+        /// Root of all requests, instead of what the description says.
+        #[arg(long)]
+        base_url: Option<String>,
+        /// A host besides the description's own that requests may go to; several are allowed.
+        #[arg(long)]
+        allow: Vec<String>,
+        /// Print the report as JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -123,6 +148,19 @@ pub fn run() -> ExitCode {
         }
         Command::Catalog(CatalogCommand::Check { dir: None }) => {
             with_settings(|c| check_catalog(c.toolkits_dir.as_deref(), &c.providers))
+        }
+        Command::Catalog(CatalogCommand::Convert {
+            file,
+            out,
+            slug,
+            name,
+            base_url,
+            allow,
+            json,
+        }) => {
+            let version = format!("{}_00", crate::domain::time::now().format("%Y%m%d"));
+            let options = Options { slug, name, base_url, source_url: None, version, allow };
+            finish(convert(&file, &out, &options, json))
         }
         Command::Search(SearchCommand::FetchModel { dir, from }) => {
             with_settings(|c| fetch_model(c, dir, &from))
@@ -179,6 +217,53 @@ fn keys(config: Config, command: &KeysCommand) -> anyhow::Result<()> {
     telemetry::start(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(boot::keys::run(config, action))
+}
+
+fn convert(
+    file: &std::path::Path,
+    out: &std::path::Path,
+    options: &Options,
+    json: bool,
+) -> anyhow::Result<()> {
+    use anyhow::Context;
+    let document =
+        std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let (definition, report) = import::import(&document, options, &|_, _| {})?;
+    let slug = definition.toolkit["slug"].as_str().unwrap_or_default();
+    // The slug becomes a folder's name.
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    anyhow::ensure!(
+        !slug.is_empty() && slug.chars().all(plain),
+        "the slug {slug:?} must be made of a-z, 0-9 and _"
+    );
+    let folder = out.join(slug);
+    std::fs::create_dir_all(folder.join("tools"))?;
+    // JSON is YAML.
+    let toolkit = serde_json::to_string_pretty(&definition.toolkit)?;
+    std::fs::write(folder.join("toolkit.yaml"), toolkit)?;
+    let tools = serde_json::json!({"tools": definition.tools});
+    std::fs::write(folder.join("tools/tools.yaml"), serde_json::to_string_pretty(&tools)?)?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+        return Ok(());
+    }
+    println!(
+        "{}: {} tools of {} operations ({}), {} renamed, {} repaired, {} left out",
+        folder.display(),
+        report.tools,
+        report.operations,
+        report.format,
+        report.renamed.len(),
+        report.repaired.len(),
+        report.left_out.len(),
+    );
+    for left in &report.left_out {
+        println!("left out: {} ({}): {}", left.what, left.at, left.why);
+    }
+    for note in &report.notes {
+        println!("{note}");
+    }
+    Ok(())
 }
 
 fn fetch_model(config: Config, dir: Option<PathBuf>, from: &str) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 //! Layers; a module imports only from layers below its own, or as
 //! `docs/ARCHITECTURE.md` says (`tests/it/architecture.rs` checks):
 //! 0 `domain error config telemetry`, 1 `db vault net catalog`,
-//! 2 `cache storage logbook outbox limits search`, 3 `app`,
+//! 2 `cache storage logbook outbox limits search mcp_client`, 3 `app`,
 //! 4 `caller credentials execute connect session trigger webhook realtime mcp_server mcp_oauth`,
 //! 5 `api web mcp socket worker`, 6 `boot cli`.
 
@@ -26,6 +26,7 @@ pub mod ingress;
 pub mod limits;
 pub mod logbook;
 pub mod mcp;
+pub mod mcp_client;
 pub mod mcp_oauth;
 pub mod mcp_server;
 pub mod net;

@@ -228,9 +228,20 @@ pub(super) fn tool(
     if def.name.trim().is_empty() || def.description.trim().is_empty() {
         say("name and description must not be empty".into());
     }
-    let kinds = [def.request.is_some(), !def.steps.is_empty(), def.builtin.is_some()];
+    let kinds =
+        [def.request.is_some(), !def.steps.is_empty(), def.builtin.is_some(), def.mcp.is_some()];
     if kinds.iter().filter(|there| **there).count() != 1 {
-        say("exactly one of `request`, `steps` and `builtin` must be there".into());
+        say("exactly one of `request`, `steps`, `builtin` and `mcp` must be there".into());
+    }
+    if let Some(mcp) = &def.mcp {
+        if mcp.tool.is_empty() || mcp.tool.chars().any(char::is_control) {
+            say("mcp: `tool` must be the name of a tool".into());
+        }
+        for (name, param) in &def.params.0 {
+            if param.location.is_some() || param.at.is_some() {
+                say(format!("`{name}`: the arguments of an `mcp` tool are sent as they are"));
+            }
+        }
     }
     if def.result.is_some() && def.steps.is_empty() {
         say("`result` goes with `steps`".into());
@@ -325,7 +336,7 @@ pub(super) fn templates(
 /// An argument that goes nowhere would be shown to models in vain.
 fn unused(tool: &Tool, place: &str, problems: &mut Vec<String>) {
     let def = &tool.def;
-    if def.builtin.is_some() {
+    if def.builtin.is_some() || def.mcp.is_some() {
         return;
     }
     let names = tool.steps.iter().flat_map(super::Step::names);

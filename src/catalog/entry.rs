@@ -99,7 +99,7 @@ impl Head {
             description: def.description.clone(),
             tags: def.tags.clone(),
             hints: def.hints,
-            open_world: def.request.is_some() || !def.steps.is_empty(),
+            open_world: load::open_world(def),
             scopes: def.scopes.clone(),
             deprecated: def.deprecated.clone(),
             before: def.before.clone(),

@@ -325,7 +325,7 @@ pub(super) fn tool(
     Ok(Tool {
         input_schema: schema::input(&def, Reader::Model),
         output_schema: schema::output(&def, &rule),
-        tags: tags(&def.tags, &def.hints, def.request.is_some() || !def.steps.is_empty()),
+        tags: tags(&def.tags, &def.hints, open_world(&def)),
         rule,
         steps,
         result,
@@ -334,6 +334,11 @@ pub(super) fn tool(
         validator: OnceLock::new(),
         def,
     })
+}
+
+/// Whether a tool calls somebody.
+pub(super) fn open_world(def: &model::Tool) -> bool {
+    def.request.is_some() || !def.steps.is_empty() || def.mcp.is_some()
 }
 
 /// The tags of a definition and its behaviour hints. `open`: it calls somebody.

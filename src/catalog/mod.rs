@@ -271,6 +271,21 @@ impl Tool {
         self.def.builtin.as_deref()
     }
 
+    /// The tool of a remote MCP server that this tool is.
+    pub fn mcp(&self) -> Option<&model::McpTool> {
+        self.def.mcp.as_ref()
+    }
+
+    /// Checked arguments under the names that they have on the wire; absent ones are left out.
+    pub fn wired(&self, args: &Map<String, Value>) -> Map<String, Value> {
+        let params = self.def.params.0.iter();
+        let given = params.filter_map(|(name, param)| {
+            let value = args.get(name).filter(|value| !value.is_null())?;
+            Some((param.wire.as_ref().unwrap_or(name).clone(), value.clone()))
+        });
+        given.collect()
+    }
+
     /// Whether step `step` is to be sent.
     ///
     /// # Errors

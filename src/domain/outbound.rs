@@ -78,12 +78,17 @@ pub struct OutboundResponse {
 impl OutboundResponse {
     /// How long `Retry-After` asks to wait: seconds, or a date.
     pub fn retry_after(&self, now: DateTime<Utc>) -> Option<Duration> {
-        let text = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-        if let Ok(seconds) = text.parse() {
-            return Some(Duration::from_secs(seconds));
-        }
-        Some((date(text)? - now).to_std().unwrap_or_default())
+        retry_after(&self.headers, now)
     }
+}
+
+/// How long `Retry-After` asks to wait: seconds, or a date.
+pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    Some((date(text)? - now).to_std().unwrap_or_default())
 }
 
 /// A date of HTTP, in the form of today or one of the two obsolete ones that RFC 9110 still wants

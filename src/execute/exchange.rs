@@ -16,11 +16,11 @@ use crate::credentials::oauth1::{self, Signer};
 use crate::credentials::oauth2::client_id;
 use crate::credentials::{self, TokenFailure};
 use crate::domain::connection::{Account, SecretMap};
-use crate::domain::outbound::{OutboundRequest, OutboundResponse};
+use crate::domain::outbound::{self, OutboundRequest, OutboundResponse};
 use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::time::now;
 use crate::error::{Error, Result, codes};
-use crate::net::{CredentialNames, NetError};
+use crate::net::{CredentialNames, NetError, Streamed};
 
 /// All requests of one call. Several may be under way at once.
 pub(super) struct Exchange<'a> {
@@ -91,6 +91,11 @@ impl<'a> Exchange<'a> {
         self.state().access
     }
 
+    /// Whether the caller put something of its own into the requests.
+    pub(super) fn is_altered(&self) -> bool {
+        self.params.is_some()
+    }
+
     /// What must not be shown.
     pub(super) fn secrets(&self) -> Arc<Secrets> {
         self.state().secrets
@@ -117,13 +122,22 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// Sends a request with the credentials and reads the answer.
+    pub(super) async fn send(&self, request: OutboundRequest) -> Result<OutboundResponse, Trouble> {
+        let answer = self.open(request).await?;
+        let began = Instant::now();
+        let whole = answer.whole().await;
+        self.waited_since(began);
+        whole.map_err(Trouble::Net)
+    }
+
     /// Sends a request with the credentials. A 401 makes a token that can be renewed be renewed
     /// once, and the request be sent again.
-    pub(super) async fn send(&self, request: OutboundRequest) -> Result<OutboundResponse, Trouble> {
+    pub(super) async fn open(&self, request: OutboundRequest) -> Result<Streamed, Trouble> {
         let access = self.access();
         let renewable = renewable(&access);
         let again = renewable.is_some().then(|| request.clone());
-        let answer = self.send_once(request, &access).await?;
+        let answer = self.open_once(request, &access).await?;
         let (401, Some(account), Some(again)) = (answer.status, renewable, again) else {
             return Ok(answer);
         };
@@ -131,7 +145,7 @@ impl<'a> Exchange<'a> {
             Ok(fresh) => {
                 let Some(access) = access.renewed(fresh.clone()) else { return Ok(answer) };
                 let access = self.replace(access);
-                let answer = self.send_once(again, &access).await?;
+                let answer = self.open_once(again, &access).await?;
                 if answer.status == 401 {
                     credentials::rejected_again(self.app, &fresh).await;
                 }
@@ -145,6 +159,16 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// Sends a request behind the call's back: it has ended, or is about to, and the answer does
+    /// not matter to anyone.
+    pub(super) fn tell(&self, mut request: OutboundRequest) {
+        let Ok(names) = self.inject(&mut request, &self.access()) else { return };
+        let net = self.app.net.clone();
+        let _running = self.app.tasks.spawn(async move {
+            let _ = net.send_with(request, &names).await;
+        });
+    }
+
     fn replace(&self, access: Access) -> Arc<Access> {
         let access = Arc::new(access);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,23 +179,28 @@ impl<'a> Exchange<'a> {
         access
     }
 
-    async fn send_once(
+    async fn open_once(
         &self,
         mut request: OutboundRequest,
         access: &Access,
-    ) -> Result<OutboundResponse, Trouble> {
+    ) -> Result<Streamed, Trouble> {
         let names = self.inject(&mut request, access).map_err(Trouble::Refused)?;
         let began = Instant::now();
-        let answer = self.app.net.send_with(request, &names).await;
-        let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.waited_us.fetch_add(micros, Ordering::Relaxed);
+        let answer = self.app.net.open(request, &names).await;
+        self.waited_since(began);
         let answer = answer.map_err(Trouble::Net)?;
         self.status.store(answer.status, Ordering::Relaxed);
-        if let Some(wait) = answer.retry_after(now()) {
+        if let Some(wait) = outbound::retry_after(&answer.headers, now()) {
             // A wait of no length says as little as none.
             self.retry_after_s.store(wait.as_secs(), Ordering::Relaxed);
         }
         Ok(answer)
+    }
+
+    /// Time that was spent waiting for the provider.
+    pub(super) fn waited_since(&self, began: Instant) {
+        let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.waited_us.fetch_add(micros, Ordering::Relaxed);
     }
 
     /// What signs the requests of the scheme, when it signs them.

@@ -7,6 +7,7 @@
 //! | `steps`, `response`, `link` | the requests of a tool, and what their answers mean |
 //! | `files` | uploads that arguments name, and answers that are files |
 //! | `builtin` | functions of the server that contact nobody |
+//! | `remote` | tools of remote MCP servers |
 //! | `proxy` | requests of the caller's own |
 //! | `record`, `redact` | the log row, without secrets |
 
@@ -20,6 +21,7 @@ mod params;
 mod proxy;
 mod record;
 mod redact;
+mod remote;
 pub mod response;
 mod steps;
 mod types;
@@ -43,6 +45,7 @@ use steps::{Outcome, Run};
 pub use access::refuses as refuses_to_choose;
 pub use call::{Answered, call};
 pub use proxy::proxy;
+pub use remote::{Listing, list as list_remote_tools};
 pub use types::*;
 
 /// What a log row keeps of a request.
@@ -135,9 +138,18 @@ async fn run(
     let files = files::load(app, &project.id, tool, &mut args).await?;
     let exchange = Exchange::begin(app, toolkit, access, params.as_ref()).await?;
     record.secrets = exchange.secrets();
-    let (given, project) = (Map::new(), &project.id);
-    let run = Run { app, project, toolkit, tool, exchange: &exchange, given, files };
-    let outcome = run.all(&args).await;
+    let outcome = match tool.mcp() {
+        Some(mcp) => {
+            remote::Call { app, project: &project.id, toolkit, exchange: &exchange }
+                .run(tool, mcp, &args)
+                .await
+        }
+        None => {
+            let (given, project) = (Map::new(), &project.id);
+            let run = Run { app, project, toolkit, tool, exchange: &exchange, given, files };
+            run.all(&args).await
+        }
+    };
     note_exchange(record, &exchange);
     outcome
 }

@@ -147,7 +147,12 @@ fn file_name(headers: &HeaderMap, mimetype: &str) -> String {
     if let Some(name) = disposition.and_then(|text| disposed_name(&text)) {
         return name;
     }
-    let extension = match mimetype {
+    format!("file.{}", extension(mimetype))
+}
+
+/// How names of files of a media type end.
+pub(super) fn extension(mimetype: &str) -> &'static str {
+    match mimetype {
         "application/pdf" => "pdf",
         "application/zip" => "zip",
         "application/json" => "json",
@@ -162,12 +167,12 @@ fn file_name(headers: &HeaderMap, mimetype: &str) -> String {
         "image/gif" => "gif",
         "image/webp" => "webp",
         "audio/mpeg" => "mp3",
+        "audio/wav" => "wav",
         "video/mp4" => "mp4",
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" => "xlsx",
         "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => "docx",
         _ => "bin",
-    };
-    format!("file.{extension}")
+    }
 }
 
 /// The file name of a `Content-Disposition`: the extended one (RFC 8187) first.
@@ -255,7 +260,8 @@ fn is_true(value: &Value) -> bool {
     }
 }
 
-fn failure(provider: &str, rule: &ResponseRule, status: u16, body: Value) -> Failure {
+/// A failure in the words of the provider.
+pub(super) fn failure(provider: &str, rule: &ResponseRule, status: u16, body: Value) -> Failure {
     let said = rule
         .error
         .iter()

@@ -1,6 +1,10 @@
 //! Bytes to JSON, within limits.
 
-use serde_json::Value;
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
 
 use super::Failure;
 
@@ -36,10 +40,24 @@ pub fn read(bytes: &[u8]) -> Result<Value, Failure> {
     Ok(value)
 }
 
-/// YAML; the reader bounds what aliases may unfold to.
+/// Values in a YAML text.
+const MOST_NODES: usize = 5_000_000;
+/// What a YAML text may unfold to, in bytes: its aliases mean more than they are long. This much is always
+/// allowed, and this many times the text itself.
+const UNFOLDED: usize = 16 * 1024 * 1024;
+const UNFOLDED_TIMES: usize = 10;
+
+/// YAML, within limits on what it unfolds to: those of the reader count values, not what is in them.
 fn yaml(text: &str) -> Result<Value, Failure> {
-    let options = serde_saphyr::options! { with_snippet: false };
-    serde_saphyr::from_str_with_options(text, options).map_err(|e| {
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        budget: serde_saphyr::budget! { max_nodes: MOST_NODES, max_events: 3 * MOST_NODES },
+    };
+    let left = Cell::new(UNFOLDED + UNFOLDED_TIMES * text.len());
+    serde_saphyr::with_deserializer_from_str_with_options(text, options, |reader| {
+        Bounded(&left).deserialize(reader)
+    })
+    .map_err(|e| {
         let place = e.location().map(|at| format!("line {}, column {}: ", at.line(), at.column()));
         let text = e.without_snippet().to_string();
         let text = text.lines().next().unwrap_or_default();
@@ -48,6 +66,98 @@ fn yaml(text: &str) -> Result<Value, Failure> {
             place.unwrap_or_default()
         ))
     })
+}
+
+/// Reads a value as long as there are bytes left for it.
+#[derive(Clone, Copy)]
+struct Bounded<'a>(&'a Cell<usize>);
+
+impl Bounded<'_> {
+    fn take<E: de::Error>(self, more: usize) -> Result<(), E> {
+        let left = self.0.get().checked_sub(more + size_of::<Value>());
+        self.0.set(left.ok_or_else(|| E::custom("its aliases unfold to too much"))?);
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Bounded<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Bounded<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value that JSON has too")
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
+        self.take(0).map(|()| value.into())
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
+        self.take(0).map(|()| value.into())
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
+        self.take(0).map(|()| value.into())
+    }
+
+    // What is larger than a JSON reader's integers is a float, as it is there.
+    fn visit_i128<E: de::Error>(self, value: i128) -> Result<Value, E> {
+        self.visit_f64(value as f64)
+    }
+
+    fn visit_u128<E: de::Error>(self, value: u128) -> Result<Value, E> {
+        self.visit_f64(value as f64)
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        self.take(0).map(|()| value.into())
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
+        self.take(value.len()).map(|()| value.into())
+    }
+
+    fn visit_string<E: de::Error>(self, value: String) -> Result<Value, E> {
+        self.take(value.len()).map(|()| value.into())
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
+        self.take(0).map(|()| Value::Null)
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Value, E> {
+        self.visit_unit()
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
+        self.deserialize(from)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
+        self.take(0)?;
+        let mut items = Vec::new();
+        while let Some(item) = from.next_element_seed(self)? {
+            items.push(item);
+        }
+        Ok(items.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
+        self.take(0)?;
+        let mut fields = Map::new();
+        while let Some(key) = from.next_key::<String>()? {
+            self.take(key.len())?;
+            fields.insert(key, from.next_value_seed(self)?);
+        }
+        Ok(fields.into())
+    }
 }
 
 fn too_deep(value: &Value, left: usize) -> bool {

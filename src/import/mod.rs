@@ -7,13 +7,19 @@
 //! | module | knows |
 //! |---|---|
 //! | `document` | bytes to JSON, within limits |
+//! | `discovery` | Google's discovery documents |
+//! | `graphql` | GraphQL schemas |
+//! | `mcp` | what a remote MCP server lists |
 //! | `openapi` | OpenAPI 3.0 and 3.1, Swagger 2.0 |
 //! | `schema` | JSON Schema to the toolkit format's own |
 //! | `slug` | names of toolkits, tools and arguments |
 //! | `text` | sentences by strangers, made harmless |
 //! | `report` | what was taken, changed and left out |
 
+pub mod discovery;
 pub mod document;
+pub mod graphql;
+pub mod mcp;
 mod openapi;
 pub mod report;
 pub mod schema;
@@ -64,13 +70,18 @@ pub fn import(
     options: &Options,
     progress: Progress<'_>,
 ) -> Result<(Definition, Report), Failure> {
+    if let Ok(text) = std::str::from_utf8(document)
+        && graphql::is_sdl(text)
+    {
+        return graphql::import_sdl(text, options, progress);
+    }
     let document = document::read(document)?;
     let format = Format::of(&document)?;
     match format {
         Format::OpenApi | Format::Swagger => openapi::import(&document, format, options, progress),
-        Format::Discovery | Format::GraphQlIntrospection => {
-            Err(Failure::of_all(format!("{format:?} cannot be imported yet")))
-        }
+        Format::Discovery => discovery::import(&document, options, progress),
+        Format::GraphQlIntrospection => graphql::import_introspection(&document, options, progress),
+        Format::Mcp => mcp::import(&document, options, progress),
     }
 }
 
@@ -113,6 +124,8 @@ pub enum Format {
     Discovery,
     /// A GraphQL schema: the answer of the introspection query.
     GraphQlIntrospection,
+    /// What a remote MCP server lists (see [`mcp`]).
+    Mcp,
 }
 
 impl Format {
@@ -130,6 +143,8 @@ impl Format {
             Ok(Self::Discovery)
         } else if has("__schema") || document.pointer("/data/__schema").is_some() {
             Ok(Self::GraphQlIntrospection)
+        } else if document.pointer("/mcp/url").is_some() {
+            Ok(Self::Mcp)
         } else {
             Err(Failure::of_all(
                 "This is no description of an API that can be imported: OpenAPI 3.0 or 3.1 (`openapi`), \
@@ -153,6 +168,7 @@ mod tests {
         assert_eq!(Format::of(&json!({"discoveryVersion": "v1"})), Ok(Format::Discovery));
         let answer = json!({"data": {"__schema": {}}});
         assert_eq!(Format::of(&answer), Ok(Format::GraphQlIntrospection));
+        assert_eq!(Format::of(&json!({"mcp": {"url": "https://a/mcp"}})), Ok(Format::Mcp));
         assert!(Format::of(&json!({"info": {}})).unwrap_err().problem.contains("OpenAPI"));
     }
 }

@@ -45,6 +45,23 @@ pub fn is_camel(text: &str) -> bool {
     !text.contains(|c: char| !c.is_ascii_alphanumeric()) && words(text).contains('_')
 }
 
+/// `create_Issue_comment` as `Create issue comment`: a name for people.
+pub fn title(text: &str) -> String {
+    let mut out = String::new();
+    for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+        let acronym = word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase());
+        if out.is_empty() {
+            let mut chars = word.chars();
+            out.extend(chars.next().into_iter().flat_map(char::to_uppercase));
+            out.push_str(chars.as_str());
+        } else {
+            out.push(' ');
+            if acronym { out.push_str(word) } else { out.push_str(&word.to_lowercase()) }
+        }
+    }
+    out
+}
+
 /// A toolkit's slug: lower case, digits and underscores, a letter first.
 pub fn toolkit(text: &str) -> String {
     let mut slug = upper_snake(&words(text)).to_ascii_lowercase();

@@ -5,12 +5,12 @@ pub mod download;
 mod encode;
 pub mod guard;
 mod redirect;
+mod streamed;
 
 use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
 use axum::http::{HeaderMap, Method};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
@@ -19,6 +19,9 @@ use crate::config::Config;
 use crate::domain::outbound::{OutboundRequest, OutboundResponse};
 use encode::Body;
 use guard::{Guard, Refusal};
+use streamed::Limits;
+
+pub use streamed::Streamed;
 
 /// Redirects that one request follows.
 const MAX_REDIRECTS: usize = 5;
@@ -203,24 +206,49 @@ impl Client {
         self.0.guard.check_url(url)
     }
 
+    /// As [`Client::send_with`], but for the body, which is read as it comes.
+    ///
+    /// # Errors
+    /// See [`NetError`].
+    pub async fn open(
+        &self,
+        request: OutboundRequest,
+        credentials: &CredentialNames,
+    ) -> Result<Streamed, NetError> {
+        self.begin(request, Follow::Yes(credentials), self.0.max_response_bytes).await
+    }
+
     async fn run(
         &self,
         request: OutboundRequest,
         follow: Follow<'_>,
         limit: usize,
     ) -> Result<OutboundResponse, NetError> {
+        self.begin(request, follow, limit).await?.whole().await
+    }
+
+    async fn begin(
+        &self,
+        request: OutboundRequest,
+        follow: Follow<'_>,
+        bytes: usize,
+    ) -> Result<Streamed, NetError> {
         let deadline = Instant::now() + request.timeout.unwrap_or(self.0.timeout);
         // A definition that allows more time means that the provider thinks that long.
         let patience = request.timeout.map_or(self.0.read_timeout, |t| t.max(self.0.read_timeout));
+        let limits = Limits { deadline, silence: self.0.read_timeout, bytes };
         let mut hop = encode::hop(request)?;
         for _ in 0..MAX_REDIRECTS {
             let answer = self.attempt(&mut hop, deadline, patience).await?;
-            let Follow::Yes(credentials) = &follow else {
-                return self.read(answer, &hop.url, deadline, limit).await;
+            let next = match &follow {
+                Follow::No => None,
+                Follow::Yes(credentials) => {
+                    redirect::next(&hop, answer.status(), answer.headers(), credentials)
+                }
             };
-            match redirect::next(&hop, answer.status(), answer.headers(), credentials) {
+            match next {
                 Some(next) => hop = next,
-                None => return self.read(answer, &hop.url, deadline, limit).await,
+                None => return Ok(Streamed::new(answer, hop.url, limits)),
             }
         }
         Err(NetError::Connection(format!("{} redirects too often", host(&hop.url))))
@@ -242,47 +270,6 @@ impl Client {
             Ok(Err(error)) => Err(explain(&error, &hop.url)),
             Err(_) => Err(timed_out(&hop.url)),
         }
-    }
-
-    async fn read(
-        &self,
-        mut answer: reqwest::Response,
-        url: &Url,
-        deadline: Instant,
-        limit: usize,
-    ) -> Result<OutboundResponse, NetError> {
-        let status = answer.status().as_u16();
-        let headers = std::mem::take(answer.headers_mut());
-        let declared = answer.content_length().unwrap_or(0);
-        if declared > limit as u64 {
-            return Err(too_large(url, limit));
-        }
-        let mut first = Bytes::new();
-        let mut whole: Vec<u8> = Vec::new();
-        loop {
-            let until = deadline.min(Instant::now() + self.0.read_timeout);
-            let chunk = match timeout_at(until, answer.chunk()).await {
-                Ok(Ok(Some(chunk))) => chunk,
-                Ok(Ok(None)) => break,
-                Ok(Err(error)) => return Err(explain(&error, url)),
-                Err(_) => return Err(timed_out(url)),
-            };
-            if first.len() + whole.len() + chunk.len() > limit {
-                return Err(too_large(url, limit));
-            }
-            // Most answers are one chunk, which then needs no copy.
-            if first.is_empty() && whole.is_empty() {
-                first = chunk;
-            } else {
-                if whole.is_empty() {
-                    whole.reserve((declared as usize).max(first.len() + chunk.len()));
-                    whole.extend_from_slice(&std::mem::take(&mut first));
-                }
-                whole.extend_from_slice(&chunk);
-            }
-        }
-        let body = if whole.is_empty() { first } else { whole.into() };
-        Ok(OutboundResponse { status, headers, body })
     }
 }
 

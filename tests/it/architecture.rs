@@ -19,6 +19,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("outbox", 2),
     ("limits", 2),
     ("search", 2),
+    ("mcp_client", 2),
     ("app", 3),
     ("caller", 4),
     ("credentials", 4),

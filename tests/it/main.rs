@@ -24,6 +24,7 @@ mod net;
 mod oauth2;
 mod outbox;
 mod realtime;
+mod remote_mcp;
 mod schemes;
 mod search;
 mod session;

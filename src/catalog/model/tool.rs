@@ -58,8 +58,8 @@ pub struct Tool {
     /// Arguments, in the order in which the schema shows them.
     #[serde(default)]
     pub params: ParamList,
-    /// The one request of the tool. Exactly one of `request`, `steps` and
-    /// `builtin` is there.
+    /// The one request of the tool. Exactly one of `request`, `steps`,
+    /// `builtin` and `mcp` is there.
     #[serde(default)]
     pub request: Option<Request>,
     /// Several requests, in order.
@@ -71,9 +71,23 @@ pub struct Tool {
     /// Name of a function of the server, for tools that call nobody.
     #[serde(default)]
     pub builtin: Option<String>,
+    /// A tool of the remote MCP server that the toolkit's `base_url` is.
+    #[serde(default)]
+    pub mcp: Option<McpTool>,
     /// How the answer is read.
     #[serde(default)]
     pub response: ResponseRule,
+}
+
+/// A tool of a remote MCP server: its arguments are sent as they are.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct McpTool {
+    /// What the server calls it.
+    pub tool: String,
+    /// Total time allowed, in seconds; the server's limit when absent.
+    #[serde(default)]
+    pub timeout_s: Option<u64>,
 }
 
 /// Behaviour hints, shown as tags and MCP annotations.

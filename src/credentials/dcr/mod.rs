@@ -35,7 +35,7 @@ use crate::config::Config;
 use crate::domain::connection::{AuthConfig, SecretMap};
 use crate::domain::scheme::AuthSchemeKind;
 use crate::error::{Error, Result, codes};
-use crate::net::NetError;
+use crate::net::{Client, NetError};
 
 pub use client::{forget, registered};
 pub(super) use metadata::Server;
@@ -47,6 +47,12 @@ pub const SERVER_FIELD: &str = "dcr_server";
 /// Fields of an account's state that say which client it was connected with.
 pub const CLIENT_FIELDS: [&str; 5] =
     ["client_id", "client_secret", "client_id_issued_at", "client_secret_expires_at", SERVER_FIELD];
+
+/// Whether a server at this address can be connected by OAuth without an app made beforehand.
+pub async fn is_offered(net: &Client, resource: &Url) -> bool {
+    let target = Target { resource: Some(resource.clone()), issuer: None, discovery: None };
+    discover::discover(net, &Dcr::default(), &target, true).await.is_ok()
+}
 
 /// Why there is no client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

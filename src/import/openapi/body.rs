@@ -166,8 +166,9 @@ pub(super) fn is_json(kind: &str) -> bool {
 fn kind_of(media: &Media<'_>, is_object: bool) -> Sent {
     let kind = media.kind.as_str();
     let spelled = |fallback: &str| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "/+-.*_".contains(c);
-        let good = kind.contains('/') && !kind.contains('*') && kind.chars().all(plain);
+        let plain = |c: char| c.is_ascii_alphanumeric() || "+-._".contains(c);
+        let part = |part: &str| !part.is_empty() && part.chars().all(plain);
+        let good = kind.split_once('/').is_some_and(|(kind, of)| part(kind) && part(of));
         Some(if good { kind.to_owned() } else { fallback.to_owned() })
     };
     let (kind, content_type) = match kind {

@@ -21,8 +21,8 @@ mod wordpiece;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use quick_cache::sync::Cache;
@@ -42,6 +42,10 @@ const MAX_QUERY: usize = 2_000;
 
 /// How long a search waits for the vector of its query before it goes on without.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long no query is sent to a model that has just failed: otherwise every search would wait for
+/// it in vain.
+const REST: Duration = Duration::from_secs(5);
 
 /// How much of a tool's description its vector is made of, in bytes: the first sentences say what it
 /// does, and every word costs.
@@ -68,6 +72,8 @@ pub struct Embeddings {
     embedder: Arc<dyn Embedder>,
     shelf: Shelf,
     queries: Cache<String, Arc<[f32]>>,
+    /// When a query failed last.
+    failed: Mutex<Option<Instant>>,
     wanted: fill::Wanted,
 }
 
@@ -87,6 +93,7 @@ impl Embeddings {
             embedder,
             shelf: Shelf::default(),
             queries: Cache::new(REMEMBERED),
+            failed: Mutex::new(None),
             wanted: fill::Wanted::default(),
         }
     }
@@ -135,21 +142,29 @@ impl Embeddings {
         if let Some(known) = self.queries.get(text) {
             return Some(known);
         }
+        if self.failed().is_some_and(|at| at.elapsed() < REST) {
+            return None;
+        }
         let texts = [text.to_owned()];
-        let vector = match tokio::time::timeout(PATIENCE, self.embedder.embed(&texts)).await {
-            Ok(Ok(mut vectors)) => vectors.pop()?,
+        match tokio::time::timeout(PATIENCE, self.embedder.embed(&texts)).await {
+            Ok(Ok(mut vectors)) => {
+                let vector: Arc<[f32]> = normal(vectors.pop()?)?.into();
+                self.queries.insert(text.to_owned(), vector.clone());
+                return Some(vector);
+            }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "no vector for a query, it is searched by its words");
-                return None;
             }
             Err(_) => {
                 tracing::warn!("no vector for a query in time, it is searched by its words");
-                return None;
             }
-        };
-        let vector: Arc<[f32]> = normal(vector)?.into();
-        self.queries.insert(text.to_owned(), vector.clone());
-        Some(vector)
+        }
+        *self.failed() = Some(Instant::now());
+        None
+    }
+
+    fn failed(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -280,6 +295,34 @@ mod tests {
         let doc = Doc { slug: "A_B", toolkit_name: "A", description: &long, ..Doc::default() };
         let text = text(&doc);
         assert!(text.starts_with("A: A_B. wörter") && text.len() < 260 && text.ends_with('r'));
+    }
+
+    #[derive(Debug, Default)]
+    struct Away(std::sync::atomic::AtomicUsize);
+
+    impl Embedder for Away {
+        fn id(&self) -> &str {
+            "away"
+        }
+
+        fn embed<'a>(&'a self, _: &'a [String]) -> BoxFuture<'a, Result<Vec<Vec<f32>>, String>> {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Box::pin(async { Err("it is away".to_owned()) })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_model_that_has_failed_is_left_alone_for_a_while() {
+        let away = Arc::new(Away::default());
+        let embeddings = Embeddings::of(away.clone());
+        embeddings.shelf.put(Packed::new(&[1.0, 0.0]).map(|packed| ([1; 16], packed)));
+        let asked = || away.0.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(embeddings.query("one").await.is_none());
+        assert!(embeddings.query("other").await.is_none());
+        assert_eq!(asked(), 1);
+        *embeddings.failed() = Instant::now().checked_sub(REST);
+        assert!(embeddings.query("other").await.is_none());
+        assert_eq!(asked(), 2);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Toolkits that are installed while the server runs.
 
+mod documents;
+
 use serde_json::{Value, json};
 
 use crate::support::TestApp;

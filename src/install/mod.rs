@@ -5,6 +5,7 @@
 //! | `fetch` | descriptions at URLs |
 //! | `documents` | what a description refers to |
 //! | `make` | from a description to what can be stored |
+//! | `logo` | logos of toolkits that a project adds |
 //! | `remote` | remote MCP servers, listed and listed again |
 //! | `diff` | what a new version changes |
 //! | `version` | the name of the next version |
@@ -12,6 +13,7 @@
 pub mod diff;
 mod documents;
 mod fetch;
+pub mod logo;
 mod make;
 pub mod remote;
 mod version;
@@ -27,6 +29,7 @@ use crate::catalog::Packed;
 pub use crate::db::installed_toolkit::VersionRow;
 use crate::db::installed_toolkit::{self as table, DefinitionRow};
 use crate::db::notify::Changed;
+use crate::db::toolkit_logo;
 use crate::domain::id::ProjectId;
 use crate::domain::time::now;
 use crate::error::{Error, Result, codes};
@@ -280,6 +283,9 @@ pub async fn remove(app: &App, project: Option<&ProjectId>, slug: &str) -> Resul
     if !table::delete(&mut *tx, scope(project), &slug).await? {
         return Err(Error::not_found(codes::TOOLKIT_NOT_FOUND, "Installed toolkit", &slug)
             .fix("List the installed ones with GET /api/v3/toolkits/installed"));
+    }
+    if let Some(project) = project {
+        toolkit_logo::delete(&mut *tx, project, &slug).await?;
     }
     app.changed(&mut *tx, &Changed::Toolkits).await?;
     tx.commit().await?;

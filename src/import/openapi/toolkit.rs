@@ -56,7 +56,7 @@ pub(super) fn definition<'a>(
     // Scopes of tools are those of OAUTH2; without it there are none.
     let has_oauth = auth.schemes.iter().any(|scheme| scheme["scheme"] == "OAUTH2");
     let oauth = if has_oauth { auth.oauth } else { Vec::new() };
-    let common = Common { credentials: auth.credentials, oauth, servers };
+    let common = Common { credentials: auth.credentials, oauth, servers, toolkit: slug.clone() };
 
     let lost = Lost::of(api, &operations);
     let total = operations.len();

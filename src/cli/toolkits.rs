@@ -216,10 +216,20 @@ fn print(answer: &Value, dry_run: bool) {
     };
     println!("{slug} {state} version {version}, with {} tools.", answer["tools"]);
     let changes = &answer["changes"];
-    for (what, kind) in [("Added", "added"), ("Removed", "removed"), ("Changed", "changed")] {
+    let kinds = [
+        ("Added", "added"),
+        ("Removed", "removed"),
+        ("Changed", "changed"),
+        ("Tools with another name, and the old one still", "renamed"),
+    ];
+    for (what, kind) in kinds {
         let count = changes["counts"][kind].as_u64().unwrap_or(0);
         lines(what, count, &changes[kind], |tool| match tool {
             Value::String(slug) => slug.clone(),
+            tool if kind == "renamed" => {
+                let text = |key: &str| tool[key].as_str().unwrap_or_default();
+                format!("{} is {}", text("from"), text("to"))
+            }
             tool => {
                 let params = ["added_params", "removed_params", "changed_params"];
                 let parts = ["+", "-", "~"].iter().zip(params).flat_map(|(sign, key)| {

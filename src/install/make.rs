@@ -80,6 +80,9 @@ pub(super) fn compile(
     if let Some(base) = base {
         merge::rooted(&mut definition, &base.file.base_url);
     }
+    let stored = |packed: &Packed| catalog::definition(packed).map_err(Error::internal);
+    let old = before.map(stored).transpose()?.map(|(_, tools)| tools).unwrap_or_default();
+    merge::remembered(&mut definition, &old);
     let digest = digest(&definition);
     definition.toolkit["versions"] = Value::from(vec![version.to_owned()]);
     let Definition { toolkit, tools } = &definition;
@@ -100,8 +103,6 @@ pub(super) fn compile(
         let why = report.left_out.iter().take(20).map(|l| format!("{}: {}", l.what, l.why));
         return Err(refused("None of the operations can be imported", why.collect()));
     }
-    let stored = |packed: &Packed| catalog::definition(packed).map_err(Error::internal);
-    let old = before.map(stored).transpose()?.map(|(_, tools)| tools).unwrap_or_default();
     let changes = diff(&old, &stored(&compiled.packed)?.1);
     let packed = compiled.packed;
     Ok(Ready { slug, name, tools: report.tools, report, packed, changes, digest })

@@ -1,6 +1,7 @@
 //! Toolkits that are installed while the server runs.
 
 mod documents;
+mod names;
 
 use serde_json::{Value, json};
 

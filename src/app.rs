@@ -148,7 +148,9 @@ impl App {
             if Arc::ptr_eq(&at, &toolkit) {
                 return Ok(Some((toolkit, tool)));
             }
-            let tool = at.tool(slug).cloned();
+            // It may have been called otherwise then.
+            let names = tool.def.aliases.iter().map(String::as_str);
+            let tool = std::iter::once(slug).chain(names).find_map(|name| at.tool(name)).cloned();
             return Ok(tool.map(|tool| (at, tool)));
         }
         let Some(version) = version else { return Ok(None) };

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod beside;
 mod server;
 mod sync;
 mod toolkits;

@@ -32,6 +32,9 @@ pub struct SyncArgs {
     /// Only these toolkits, by slug; can be repeated, or separated by commas.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// A list of packages of your own instead of the built-in one; written as config/sync.yaml is.
+    #[arg(long)]
+    plan: Option<PathBuf>,
     /// Import again what is installed already of the same package.
     #[arg(long)]
     again: bool,
@@ -87,7 +90,15 @@ struct Job {
 /// # Errors
 /// A registry or a server that does not answer. What a single description lacks is part of the report.
 pub async fn run(server: &Server, config: &Config, args: SyncArgs) -> anyhow::Result<()> {
-    let plan = Plan::built_in().map_err(anyhow::Error::msg)?;
+    let plan = match &args.plan {
+        Some(path) => {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path).with_context(|| name.clone())?;
+            Plan::of(&name, &text)
+        }
+        None => Plan::built_in(),
+    };
+    let plan = plan.map_err(anyhow::Error::msg)?;
     let cache = args.cache.clone().unwrap_or_else(|| config.data_dir.join("packages"));
     let known = if args.again { BTreeSet::new() } else { installed(server).await? };
     let only: BTreeSet<&str> = args.only.iter().map(String::as_str).collect();

@@ -1,6 +1,6 @@
 //! `patchbay toolkits`: what is installed in a running server.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use axum::http::Method;
@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use super::beside;
 use super::server::{Target, Whose};
 use super::sync::{self, SyncArgs};
 use crate::config::Config;
@@ -78,7 +79,8 @@ struct What {
     /// Root of all requests, instead of what the description says.
     #[arg(long)]
     base_url: Option<String>,
-    /// A further host that requests may go to; can be repeated.
+    /// A further host that requests may go to, and that documents which the description refers to are
+    /// fetched from; or, with a `/` in it, a folder of such documents. Can be repeated.
     #[arg(long)]
     allow: Vec<String>,
     /// For the whole server, with the organization's key.
@@ -163,13 +165,23 @@ pub(super) async fn send(
 async fn import(server: &Server, what: &What, dry_run: bool) -> anyhow::Result<()> {
     let is_url = ["http://", "https://"].iter().any(|start| what.source.starts_with(start));
     let mut rest = Map::new();
+    let is_folder = |text: &&String| text.contains('/') || matches!(text.as_str(), "." | "..");
+    let (folders, hosts): (Vec<&String>, Vec<&String>) = what.allow.iter().partition(is_folder);
     let document = if is_url {
         rest.insert("url".into(), what.source.clone().into());
         None
     } else {
-        let name = Path::new(&what.source).file_name().map(|name| name.to_string_lossy());
+        let path = Path::new(&what.source);
+        let name = path.file_name().map(|name| name.to_string_lossy());
         rest.insert("file".into(), name.unwrap_or_default().into());
-        Some(std::fs::read(&what.source).with_context(|| what.source.clone())?)
+        let text = std::fs::read(path).with_context(|| what.source.clone())?;
+        let folders: Vec<PathBuf> = folders.into_iter().map(PathBuf::from).collect();
+        let beside = beside::read(path, &text, &folders)?;
+        beside.refused.iter().for_each(|refused| eprintln!("Not sent along: {refused}"));
+        if !beside.documents.is_empty() {
+            rest.insert("documents".into(), beside.documents.into());
+        }
+        Some(text)
     };
     let texts = [("slug", &what.slug), ("name", &what.name), ("base_url", &what.base_url)];
     for (key, text) in texts {
@@ -177,7 +189,7 @@ async fn import(server: &Server, what: &What, dry_run: bool) -> anyhow::Result<(
             rest.insert(key.into(), text.clone().into());
         }
     }
-    rest.insert("allow".into(), json!(what.allow));
+    rest.insert("allow".into(), json!(hosts));
     rest.insert("dry_run".into(), dry_run.into());
     let bar = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {pos}/{len} operations") {
@@ -204,10 +216,20 @@ fn print(answer: &Value, dry_run: bool) {
     };
     println!("{slug} {state} version {version}, with {} tools.", answer["tools"]);
     let changes = &answer["changes"];
-    for (what, kind) in [("Added", "added"), ("Removed", "removed"), ("Changed", "changed")] {
+    let kinds = [
+        ("Added", "added"),
+        ("Removed", "removed"),
+        ("Changed", "changed"),
+        ("Tools with another name, and the old one still", "renamed"),
+    ];
+    for (what, kind) in kinds {
         let count = changes["counts"][kind].as_u64().unwrap_or(0);
         lines(what, count, &changes[kind], |tool| match tool {
             Value::String(slug) => slug.clone(),
+            tool if kind == "renamed" => {
+                let text = |key: &str| tool[key].as_str().unwrap_or_default();
+                format!("{} is {}", text("from"), text("to"))
+            }
             tool => {
                 let params = ["added_params", "removed_params", "changed_params"];
                 let parts = ["+", "-", "~"].iter().zip(params).flat_map(|(sign, key)| {

@@ -34,6 +34,7 @@ pub mod session_config;
 pub mod session_file;
 pub mod session_memory;
 pub mod tool_vector;
+pub mod toolkit_logo;
 pub mod trigger_instance;
 pub mod trigger_log;
 pub mod trigger_poll;

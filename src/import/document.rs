@@ -25,15 +25,46 @@ pub fn read(bytes: &[u8]) -> Result<Value, Failure> {
             MOST_BYTES / (1024 * 1024)
         )));
     }
+    let text = text(bytes)?;
+    let value = if is_json(text) {
+        serde_json::from_str(text).map_err(|e| not_json(&e))?
+    } else {
+        yaml(text, &Cell::new(UNFOLDED + UNFOLDED_TIMES * text.len()))?
+    };
+    bounded(value)
+}
+
+/// As [`read`], one of several documents that may unfold to `left` bytes together.
+///
+/// # Errors
+/// Too large, too deep, or neither.
+pub fn read_within(bytes: &[u8], left: &Cell<usize>) -> Result<Value, Failure> {
+    let text = text(bytes)?;
+    let value = if is_json(text) {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let value = Bounded(left).deserialize(&mut reader);
+        value.and_then(|value| reader.end().map(|()| value)).map_err(|e| not_json(&e))?
+    } else {
+        yaml(text, left)?
+    };
+    bounded(value)
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Failure> {
     let text = std::str::from_utf8(bytes)
         .map_err(|e| Failure::of_all(format!("The description is not UTF-8: {e}")))?;
-    let text = text.trim_start_matches('\u{feff}');
-    let value = if text.trim_start().starts_with(['{', '[']) {
-        serde_json::from_str(text)
-            .map_err(|e| Failure::of_all(format!("The description is not valid JSON: {e}")))?
-    } else {
-        yaml(text)?
-    };
+    Ok(text.trim_start_matches('\u{feff}'))
+}
+
+fn is_json(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '['])
+}
+
+fn not_json(error: &serde_json::Error) -> Failure {
+    Failure::of_all(format!("The description is not valid JSON: {error}"))
+}
+
+fn bounded(value: Value) -> Result<Value, Failure> {
     if too_deep(&value, MOST_DEPTH) {
         return Err(Failure::of_all(format!("The description is nested deeper than {MOST_DEPTH}")));
     }
@@ -48,14 +79,13 @@ const UNFOLDED: usize = 16 * 1024 * 1024;
 const UNFOLDED_TIMES: usize = 10;
 
 /// YAML, within limits on what it unfolds to: those of the reader count values, not what is in them.
-fn yaml(text: &str) -> Result<Value, Failure> {
+fn yaml(text: &str, left: &Cell<usize>) -> Result<Value, Failure> {
     let options = serde_saphyr::options! {
         with_snippet: false,
         budget: serde_saphyr::budget! { max_nodes: MOST_NODES, max_events: 3 * MOST_NODES },
     };
-    let left = Cell::new(UNFOLDED + UNFOLDED_TIMES * text.len());
     serde_saphyr::with_deserializer_from_str_with_options(text, options, |reader| {
-        Bounded(&left).deserialize(reader)
+        Bounded(left).deserialize(reader)
     })
     .map_err(|e| {
         let place = e.location().map(|at| format!("line {}, column {}: ", at.line(), at.column()));
@@ -75,7 +105,7 @@ struct Bounded<'a>(&'a Cell<usize>);
 impl Bounded<'_> {
     fn take<E: de::Error>(self, more: usize) -> Result<(), E> {
         let left = self.0.get().checked_sub(more + size_of::<Value>());
-        self.0.set(left.ok_or_else(|| E::custom("its aliases unfold to too much"))?);
+        self.0.set(left.ok_or_else(|| E::custom("it unfolds to too much"))?);
         Ok(())
     }
 }
@@ -183,6 +213,19 @@ mod tests {
         assert_eq!(read(b"openapi: 3.0.0\npaths:\n  /a: {}\n").unwrap(), expected);
         let marked = [b"\xef\xbb\xbf".as_slice(), b"{\"a\": 1}"].concat();
         assert_eq!(read(&marked).unwrap(), json!({"a": 1}));
+    }
+
+    #[test]
+    fn documents_share_what_they_may_unfold_to() {
+        let left = Cell::new(10_000);
+        for text in [r#"{"a": [1, 2.5, null, true, "b"]}"#, "a: [1, 2.5, null, true, b]"] {
+            let expected = json!({"a": [1, 2.5, null, true, "b"]});
+            assert_eq!(read_within(text.as_bytes(), &left).unwrap(), expected);
+        }
+        assert!(left.get() < 10_000);
+        assert!(read_within(b"{} {}", &left).is_err());
+        let long = format!("[{}0]", "0,".repeat(1_000));
+        assert!(read_within(long.as_bytes(), &left).unwrap_err().problem.contains("too much"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A toolkit written by hand knows how to authenticate, and has the tools that agents need most; a
 //! description knows every operation. Where both have a tool, the one written by hand stays.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -43,6 +43,55 @@ pub fn named(definition: &mut Definition, aliases: &BTreeMap<String, String>, re
         match of_origin.get(origin) {
             Some(i) => add_alias(&mut definition.tools[*i], name),
             None => report.left_out("", name.as_str(), format!("there is no operation {origin}")),
+        }
+    }
+}
+
+/// Most names that one tool keeps of versions before.
+const MOST_KEPT: usize = 50;
+
+/// What a tool calls: the operation of the description, or the request.
+fn operation(tool: &Value) -> Option<String> {
+    let origin = text(tool, "origin");
+    if !origin.is_empty() {
+        return Some(origin.to_owned());
+    }
+    let request = tool.get("request")?;
+    let (method, path) = (text(request, "method"), text(request, "path"));
+    (!path.is_empty()).then(|| format!("{method} {path}"))
+}
+
+/// The tools by what they call, where no two call the same.
+fn by_operation(tools: &[Value]) -> HashMap<String, usize> {
+    let mut found: HashMap<String, Option<usize>> = HashMap::new();
+    for (i, tool) in tools.iter().enumerate() {
+        if let Some(operation) = operation(tool) {
+            found.entry(operation).and_modify(|other| *other = None).or_insert(Some(i));
+        }
+    }
+    found.into_iter().filter_map(|(operation, i)| i.map(|i| (operation, i))).collect()
+}
+
+/// Keeps the names that tools had in the version before: a tool that calls the same operation as one of
+/// `before` is known by that one's names too, unless they mean another tool now.
+pub fn remembered(definition: &mut Definition, before: &[Value]) {
+    let tools = &mut definition.tools;
+    let mut taken: HashSet<String> = HashSet::new();
+    for tool in tools.iter() {
+        taken.insert(text(tool, "slug").to_owned());
+        taken.extend(texts(tool, "aliases").map(str::to_owned));
+    }
+    let (now, then) = (by_operation(tools), by_operation(before));
+    for (place, old) in before.iter().enumerate() {
+        let Some(operation) = operation(old) else { continue };
+        let Some(i) = now.get(&operation).filter(|_| then.get(&operation) == Some(&place)) else {
+            continue;
+        };
+        for name in std::iter::once(text(old, "slug")).chain(texts(old, "aliases")) {
+            let room = texts(&tools[*i], "aliases").count() < MOST_KEPT;
+            if room && !name.is_empty() && taken.insert(name.to_owned()) {
+                add_alias(&mut tools[*i], name);
+            }
         }
     }
 }
@@ -118,6 +167,33 @@ mod tests {
         assert_eq!(report.left_out[0].what, "SHOP_GONE");
         assert_eq!(imported.tools[0]["aliases"], json!(["SHOP_THINGS"]));
         assert_eq!(imported.tools[1].get("aliases"), None);
+    }
+
+    #[test]
+    fn a_tool_keeps_the_names_that_its_operation_had() {
+        let before = json!([
+            {"slug": "SHOP_OLD", "aliases": ["SHOP_OLDER", "SHOP_TAKEN"], "origin": "GET /a"},
+            {"slug": "SHOP_SAME", "origin": "GET /b"},
+            {"slug": "SHOP_TWICE", "request": {"method": "POST", "path": "/x"}},
+            {"slug": "SHOP_TWICE_2", "request": {"method": "POST", "path": "/x"}},
+            {"slug": "SHOP_GONE", "origin": "GET /gone"},
+        ]);
+        let mut imported = definition(
+            "https://api.shop.example/",
+            json!([
+                {"slug": "SHOP_NEW", "origin": "GET /a"},
+                {"slug": "SHOP_SAME", "origin": "GET /b"},
+                {"slug": "SHOP_TAKEN", "request": {"method": "POST", "path": "/x"}},
+            ]),
+        );
+        remembered(&mut imported, before.as_array().unwrap());
+        assert_eq!(imported.tools[0]["aliases"], json!(["SHOP_OLD", "SHOP_OLDER"]));
+        assert!(imported.tools[1..].iter().all(|tool| tool.get("aliases").is_none()));
+        // The version after that is the same.
+        let once = imported.clone();
+        imported.tools[0]["aliases"] = json!([]);
+        remembered(&mut imported, &once.tools);
+        assert_eq!(imported.tools[0], once.tools[0]);
     }
 
     #[test]

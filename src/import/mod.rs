@@ -7,6 +7,7 @@
 //! | module | knows |
 //! |---|---|
 //! | `document` | bytes to JSON, within limits |
+//! | `external` | other documents that a description refers to |
 //! | `discovery` | Google's discovery documents |
 //! | `graphql` | GraphQL schemas |
 //! | `mcp` | what a remote MCP server lists |
@@ -19,6 +20,7 @@
 
 pub mod discovery;
 pub mod document;
+pub mod external;
 pub mod graphql;
 pub mod mcp;
 pub mod merge;
@@ -32,6 +34,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+pub use external::Documents;
 pub use report::{LeftOut, Renamed, Repaired, Report};
 
 /// What the one who imports says about a description.
@@ -78,9 +81,29 @@ pub fn import(
         return graphql::import_sdl(text, options, progress);
     }
     let document = document::read(document)?;
+    import_with(document, Documents::of(options.source_url.as_deref(), None), options, progress)
+}
+
+/// As [`import`], of a document that was read, with the others that it refers to.
+///
+/// # Errors
+/// It is none, or of a kind that is not known.
+pub fn import_with(
+    mut document: Value,
+    documents: Documents,
+    options: &Options,
+    progress: Progress<'_>,
+) -> Result<(Definition, Report), Failure> {
     let format = Format::of(&document)?;
     match format {
-        Format::OpenApi | Format::Swagger => openapi::import(&document, format, options, progress),
+        Format::OpenApi | Format::Swagger => {
+            let bundled = documents.bundle(&mut document);
+            let made = openapi::import(&document, &bundled, format, options, progress);
+            made.map(|(definition, mut report)| {
+                bundled.name_places(&mut report);
+                (definition, report)
+            })
+        }
         Format::Discovery => discovery::import(&document, options, progress),
         Format::GraphQlIntrospection => graphql::import_introspection(&document, options, progress),
         Format::Mcp => mcp::import(&document, options, progress),

@@ -40,6 +40,22 @@ pub fn words(text: &str) -> String {
     out
 }
 
+/// A name without the toolkit's at its beginning, or the last words of that: of `CLASSROOM_COURSES_LIST` of
+/// `google_classroom` it leaves `COURSES_LIST`.
+pub fn without_toolkit<'a>(toolkit: &str, name: &'a str) -> &'a str {
+    let whole = toolkit.to_ascii_uppercase();
+    let mut words = whole.as_str();
+    while !words.is_empty() {
+        let rest = name.strip_prefix(words).and_then(|rest| rest.strip_prefix('_'));
+        let is_name = |rest: &&str| rest.starts_with(|c: char| c.is_ascii_alphabetic());
+        if let Some(rest) = rest.filter(is_name) {
+            return rest;
+        }
+        words = words.split_once('_').map_or("", |(_, last)| last);
+    }
+    name
+}
+
 /// Whether text is one word in camel case, as identifiers are and summaries are not.
 pub fn is_camel(text: &str) -> bool {
     !text.contains(|c: char| !c.is_ascii_alphanumeric()) && words(text).contains('_')
@@ -156,6 +172,17 @@ mod tests {
         assert_eq!(toolkit("Swagger Petstore - OpenAPI"), "swagger_petstore_open_api");
         assert_eq!(toolkit("21risk"), "api_21risk");
         assert!(is_camel("getActions") && !is_camel("List repos") && !is_camel("list"));
+    }
+
+    #[test]
+    fn names_lose_the_toolkit_s_at_their_beginning() {
+        assert_eq!(without_toolkit("google_classroom", "CLASSROOM_COURSES_LIST"), "COURSES_LIST");
+        assert_eq!(without_toolkit("google_classroom", "GOOGLE_CLASSROOM_GET"), "GET");
+        assert_eq!(without_toolkit("google_classroom", "GOOGLE_GET"), "GOOGLE_GET");
+        for name in ["SHOP", "SHOP_", "SHOPS_LIST", "SHOP_2", "LIST_SHOP", ""] {
+            assert_eq!(without_toolkit("shop", name), name);
+        }
+        assert_eq!(without_toolkit("", "_A"), "_A");
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct Diff {
     pub removed: Vec<String>,
     /// Tools that are different.
     pub changed: Vec<ChangedTool>,
+    /// Tools that have another name now; the old one means them too.
+    pub renamed: Vec<RenamedTool>,
     /// How many tools are as they were.
     pub unchanged: usize,
     /// How many there are of each kind; the lists are cut off.
@@ -33,6 +35,17 @@ pub struct Counts {
     pub removed: usize,
     /// Different ones.
     pub changed: usize,
+    /// Those with another name.
+    pub renamed: usize,
+}
+
+/// A tool that has another name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct RenamedTool {
+    /// What it was called.
+    pub from: String,
+    /// What it is called.
+    pub to: String,
 }
 
 /// A tool that is different.
@@ -58,14 +71,16 @@ impl Diff {
             return format!("The first version, with {} tools.", self.counts.added);
         }
         let counts = self.counts;
-        let changed: Vec<&str> = self.changed.iter().map(|tool| tool.slug.as_str()).collect();
+        let changed = self.changed.iter().map(|tool| tool.slug.clone()).collect();
+        let renamed = self.renamed.iter().map(|tool| format!("{} to {}", tool.from, tool.to));
         let parts = [
-            ("Added", self.added.iter().map(String::as_str).collect(), counts.added),
-            ("Removed", self.removed.iter().map(String::as_str).collect(), counts.removed),
+            ("Added", self.added.clone(), counts.added),
+            ("Removed", self.removed.clone(), counts.removed),
+            ("Renamed", renamed.collect(), counts.renamed),
             ("Changed", changed, counts.changed),
         ];
         let words = parts.into_iter().filter(|(_, _, count)| *count > 0);
-        let words = words.map(|(what, names, count): (_, Vec<&str>, usize)| {
+        let words = words.map(|(what, names, count): (_, Vec<String>, usize)| {
             let named = names.len().min(MOST_NAMED);
             let more = match count - named {
                 0 => String::new(),
@@ -85,24 +100,53 @@ pub fn diff(before: &[Value], after: &[Value]) -> Diff {
         tools.iter().map(|tool| (slug(tool), tool.clone())).collect()
     };
     let (before, after) = (by_slug(before), by_slug(after));
-    let mut diff = Diff::default();
+    let mut means: BTreeMap<&str, &str> = BTreeMap::new();
     for (slug, tool) in &after {
-        match before.get(slug) {
-            None => diff.added.push(slug.clone()),
-            Some(old) if old == tool => diff.unchanged += 1,
-            Some(old) => diff.changed.push(changed(slug, old, tool)),
+        let aliases = tool["aliases"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        means.extend(aliases.map(|alias| (alias, slug.as_str())));
+    }
+    let mut diff = Diff::default();
+    let mut was: BTreeMap<&str, &str> = BTreeMap::new();
+    for slug in before.keys().filter(|slug| !after.contains_key(*slug)) {
+        match means.get(slug.as_str()) {
+            Some(to) => {
+                was.entry(*to).or_insert(slug);
+                diff.renamed.push(RenamedTool { from: slug.clone(), to: (*to).to_owned() });
+            }
+            None => diff.removed.push(slug.clone()),
         }
     }
-    diff.removed = before.into_keys().filter(|slug| !after.contains_key(slug)).collect();
+    for (slug, tool) in &after {
+        let old = was.get(slug.as_str()).and_then(|old| before.get(*old));
+        match (before.get(slug), old) {
+            (None, None) => diff.added.push(slug.clone()),
+            (Some(old), _) if old == tool => diff.unchanged += 1,
+            (Some(old), _) => diff.changed.push(changed(slug, old, tool)),
+            (None, Some(old)) if is_but_for_names(old, tool) => {}
+            (None, Some(old)) => diff.changed.push(changed(slug, old, tool)),
+        }
+    }
     diff.counts = Counts {
         added: diff.added.len(),
         removed: diff.removed.len(),
         changed: diff.changed.len(),
+        renamed: diff.renamed.len(),
     };
     diff.added.truncate(MOST);
     diff.removed.truncate(MOST);
     diff.changed.truncate(MOST);
+    diff.renamed.truncate(MOST);
     diff
+}
+
+/// Whether a tool is another one but for what it is called.
+fn is_but_for_names(before: &Value, after: &Value) -> bool {
+    let without = |tool: &Value| {
+        let mut fields = tool.as_object().cloned().unwrap_or_default();
+        ["slug", "aliases", "name"].into_iter().for_each(|key| drop(fields.shift_remove(key)));
+        fields
+    };
+    without(before) == without(after)
 }
 
 fn changed(slug: &str, before: &Value, after: &Value) -> ChangedTool {
@@ -142,6 +186,13 @@ mod tests {
         assert_eq!(changed.added_params, ["z"]);
         assert_eq!(changed.removed_params, ["y"]);
         assert_eq!(changed.changed_params, ["x"]);
+        let renamed = [
+            json!({"slug": "A2", "aliases": ["A"], "params": before[0]["params"]}),
+            json!({"slug": "B2", "aliases": ["B"], "params": {"n": {}}}),
+        ];
+        let found = diff(&before, &renamed);
+        assert_eq!(found.in_words(Some("v")), "Renamed: A to A2, B to B2. Changed: B2.");
+        assert!(found.added.is_empty() && found.removed.is_empty(), "{found:?}");
         let same = diff(&before, &before);
         assert_eq!((same.unchanged, same.counts), (2, Counts::default()));
         assert_eq!(same.in_words(Some("20260101_00")), "The tools are the same.");

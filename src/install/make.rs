@@ -11,7 +11,7 @@ use super::diff::diff;
 use crate::catalog::{self, Bad, Opened, Packed, Toolkit};
 use crate::config::Providers;
 use crate::error::{Error, Result, codes};
-use crate::import::{self, Definition, Options, Progress, Report, merge};
+use crate::import::{self, Definition, Documents, Options, Progress, Report, merge};
 
 /// A definition that was made, and not compiled yet.
 pub(super) struct Made {
@@ -36,6 +36,8 @@ pub(super) struct Ready {
 pub(super) enum Source {
     /// A description, or a definition.
     Text(Vec<u8>),
+    /// A description that was read, with the documents that it refers to.
+    Read(Box<(Value, Documents)>),
     /// It is made already.
     Made(Box<(Definition, Report)>),
 }
@@ -49,10 +51,13 @@ pub(super) fn make(
 ) -> Result<Made> {
     let (mut definition, mut report) = match source {
         Source::Made(made) => *made,
+        Source::Read(read) => {
+            let (document, documents) = *read;
+            import::import_with(document, documents, options, progress).map_err(not_imported)?
+        }
         Source::Text(document) => match own(&document) {
             Some(definition) => (definition, Report::default()),
-            None => import::import(&document, options, progress)
-                .map_err(|e| refused("The description cannot be imported", vec![e.to_string()]))?,
+            None => import::import(&document, options, progress).map_err(not_imported)?,
         },
     };
     merge::named(&mut definition, aliases, &mut report);
@@ -75,6 +80,9 @@ pub(super) fn compile(
     if let Some(base) = base {
         merge::rooted(&mut definition, &base.file.base_url, &base.connection_names());
     }
+    let stored = |packed: &Packed| catalog::definition(packed).map_err(Error::internal);
+    let old = before.map(stored).transpose()?.map(|(_, tools)| tools).unwrap_or_default();
+    merge::remembered(&mut definition, &old);
     let digest = digest(&definition);
     definition.toolkit["versions"] = Value::from(vec![version.to_owned()]);
     let Definition { toolkit, tools } = &definition;
@@ -99,11 +107,13 @@ pub(super) fn compile(
         };
         return Err(refused(problem, why.collect()));
     }
-    let stored = |packed: &Packed| catalog::definition(packed).map_err(Error::internal);
-    let old = before.map(stored).transpose()?.map(|(_, tools)| tools).unwrap_or_default();
     let changes = diff(&old, &stored(&compiled.packed)?.1);
     let packed = compiled.packed;
     Ok(Ready { slug, name, tools: report.tools, report, packed, changes, digest })
+}
+
+fn not_imported(failure: import::Failure) -> Error {
+    refused("The description cannot be imported", vec![failure.to_string()])
 }
 
 pub(super) fn refused(message: &'static str, mut problems: Vec<String>) -> Error {

@@ -3,13 +3,17 @@
 //! | module | knows |
 //! |---|---|
 //! | `fetch` | descriptions at URLs |
+//! | `documents` | what a description refers to |
 //! | `make` | from a description to what can be stored |
+//! | `logo` | logos of toolkits that a project adds |
 //! | `remote` | remote MCP servers, listed and listed again |
 //! | `diff` | what a new version changes |
 //! | `version` | the name of the next version |
 
 pub mod diff;
+mod documents;
 mod fetch;
+pub mod logo;
 mod make;
 pub mod remote;
 mod version;
@@ -25,6 +29,7 @@ use crate::catalog::Packed;
 pub use crate::db::installed_toolkit::VersionRow;
 use crate::db::installed_toolkit::{self as table, DefinitionRow};
 use crate::db::notify::Changed;
+use crate::db::toolkit_logo;
 use crate::domain::id::ProjectId;
 use crate::domain::time::now;
 use crate::error::{Error, Result, codes};
@@ -59,7 +64,9 @@ pub struct Wish {
     pub name: Option<String>,
     /// Root of all requests instead of the description's.
     pub base_url: Option<String>,
-    /// Further hosts that requests may go to.
+    /// Documents that the description refers to, by how it names them.
+    pub documents: BTreeMap<String, Vec<u8>>,
+    /// Further hosts that requests may go to, and that documents may be fetched from.
     pub allow: Vec<String>,
     /// Further names of tools, and the operations (`GET /things`) that they mean.
     pub aliases: BTreeMap<String, String>,
@@ -130,10 +137,20 @@ pub async fn install(
 ) -> Result<Installed> {
     let steps = steps.clone();
     let is_at = |stage| steps.send_replace(Step { stage, done: 0, of: 0 });
+    let given = documents::Given {
+        base: wish.url.clone(),
+        file: wish.file.clone(),
+        documents: wish.documents,
+        allow: wish.allow.clone(),
+    };
     let source = match (wish.made, wish.document, &wish.url) {
         (Some(made), ..) => make::Source::Made(made),
-        (None, Some(document), _) => make::Source::Text(document),
-        (None, None, Some(url)) => make::Source::Text(fetch::fetch(app, url).await?),
+        (None, Some(document), _) => documents::gather(app, document, given).await?,
+        (None, None, Some(url)) => {
+            let (place, document) = fetch::fetch(app, url).await?;
+            let given = documents::Given { base: Some(place.to_string()), ..given };
+            documents::gather(app, document, given).await?
+        }
         (None, None, None) => {
             let problem = "url: is required, or document".to_owned();
             return Err(Error::invalid("There is nothing to import", vec![problem]));
@@ -266,6 +283,9 @@ pub async fn remove(app: &App, project: Option<&ProjectId>, slug: &str) -> Resul
     if !table::delete(&mut *tx, scope(project), &slug).await? {
         return Err(Error::not_found(codes::TOOLKIT_NOT_FOUND, "Installed toolkit", &slug)
             .fix("List the installed ones with GET /api/v3/toolkits/installed"));
+    }
+    if let Some(project) = project {
+        toolkit_logo::delete(&mut *tx, project, &slug).await?;
     }
     app.changed(&mut *tx, &Changed::Toolkits).await?;
     tx.commit().await?;

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use url::Url;
 
+use super::logo::{self, Logo};
 use super::{Installed, Step, Wish, install};
 use crate::app::App;
 use crate::catalog;
@@ -28,6 +29,8 @@ pub struct Server {
     pub url: Url,
     /// The ways to connect, as `auth` of a definition has them.
     pub auth: Vec<Value>,
+    /// What it is shown with.
+    pub logo: Option<Logo>,
 }
 
 /// A server that was listed again.
@@ -90,7 +93,12 @@ pub async fn upsert(app: &App, project: &ProjectId, server: Server) -> Result<In
         }
     };
     definition.toolkit["auth"] = server.auth.into();
-    stored_again(app, project, definition, report, &server.url).await
+    if let Some(logo) = &server.logo {
+        definition.toolkit["logo"] = logo.url(app, project, &server.slug).into();
+    }
+    let done = stored_again(app, project, definition, report, &server.url).await?;
+    logo::keep(app, project, &done.slug, server.logo).await?;
+    Ok(done)
 }
 
 /// Lists the tools of a server again: with the credentials of an account, or without any where the server
@@ -127,6 +135,9 @@ pub async fn sync(
     let name = known.toolkit["name"].as_str().unwrap_or(&slug).to_owned();
     let (mut definition, report) = made(document, &slug, &name, &url)?;
     definition.toolkit["auth"] = known.toolkit["auth"].clone();
+    if let Some(logo) = known.toolkit.get("logo") {
+        definition.toolkit["logo"] = logo.clone();
+    }
     let done = stored_again(app, project, definition, report, &url).await?;
     Ok(Synced { slug: done.slug, version: done.version, tools: done.tools })
 }

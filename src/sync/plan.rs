@@ -88,6 +88,18 @@ pub enum Choice {
 }
 
 impl Plan {
+    /// A plan of the operator's own.
+    ///
+    /// # Errors
+    /// What is wrong with it, and the name of its file.
+    pub fn of(file: &str, text: &str) -> Result<Self, String> {
+        let plan: Self = yaml(file, text)?;
+        for package in &plan.packages {
+            package.check().map_err(|why| format!("{file}: {}: {why}", package.name))?;
+        }
+        Ok(plan)
+    }
+
     /// The plan that is built in.
     ///
     /// # Errors
@@ -121,6 +133,35 @@ fn yaml<T: serde::de::DeserializeOwned>(name: &str, text: &str) -> Result<T, Str
 }
 
 impl Package {
+    /// Name and version become parts of addresses and of names of files.
+    fn check(&self) -> Result<(), String> {
+        let is_word = |word: &str| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-._~+".contains(c);
+            !word.is_empty() && !word.starts_with('.') && word.chars().all(plain)
+        };
+        let bare = match self.name.strip_prefix('@').and_then(|name| name.split_once('/')) {
+            Some((scope, name)) if is_word(scope) => name,
+            _ => self.name.as_str(),
+        };
+        if !is_word(bare) {
+            return Err("name: is none of an npm package".to_owned());
+        }
+        if !is_word(&self.version) {
+            return Err("version: one is needed, as `1.2.3`".to_owned());
+        }
+        if !self.integrity.starts_with("sha512-") {
+            return Err("integrity: the registry's `sha512-…` of that version is needed".to_owned());
+        }
+        let mut given = self.specs.iter().map(|spec| &spec.slug).chain(self.slugs.values());
+        if let Some(wrong) = given.find(|given| slug::toolkit(given) != ***given) {
+            return Err(format!("`{wrong}` is no slug of a toolkit"));
+        }
+        if self.folder.is_none() && self.specs.is_empty() {
+            return Err("specs: or a folder is needed".to_owned());
+        }
+        Ok(())
+    }
+
     /// What becomes of a file, by its path in the package.
     pub fn choice(&self, path: &str) -> Choice {
         if let Some(spec) = self.specs.iter().find(|spec| spec.file == path) {
@@ -193,6 +234,29 @@ mod tests {
         let github = &plan.packages[0].specs[0];
         assert_eq!(github.slug, "github");
         assert_eq!(github.aliases.len(), 148);
+    }
+
+    #[test]
+    fn a_plan_of_one_s_own_is_checked() {
+        let plan = |package: &str| Plan::of("my.yaml", &format!("packages:\n  - {{{package}}}"));
+        let good = "name: '@a/b.c', version: 1.2.3-x, integrity: sha512-x, folder: api";
+        assert_eq!(plan(good).unwrap().packages[0].name, "@a/b.c");
+        assert!(Plan::built_in().unwrap().packages.iter().all(|p| p.check().is_ok()));
+        for (from, to) in [
+            ("@a/b.c", "../a"),
+            ("@a/b.c", "a/b"),
+            ("@a/b.c", "@../b"),
+            ("@a/b.c", "@a/.."),
+            ("1.2.3-x", "../1"),
+            ("sha512-x", "sha1-x"),
+            ("folder: api", "specs: []"),
+            ("folder: api", "specs: [{file: a, slug: A-B}]"),
+            ("folder: api", "slugs: {a: ''}, folder: api"),
+            ("folder", "folders"),
+        ] {
+            let error = plan(&good.replace(from, to)).unwrap_err();
+            assert!(error.starts_with("my.yaml: "), "{error}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod architecture;
 mod boot;
 mod cache;
 mod catalog;
+mod command_line;
 mod connect;
 mod crash;
 mod credentials;

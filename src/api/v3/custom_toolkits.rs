@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -14,9 +16,11 @@ use utoipa_axum::routes;
 
 use crate::api::auth::ProjectKey;
 use crate::api::errors::{CommonErrors, OutboundErrors};
-use crate::api::extract::Json;
+use crate::api::extract::{Json, Path};
 use crate::app::{App, AppState};
+use crate::domain::id::ProjectId;
 use crate::error::{Error, Result};
+use crate::install::logo::{self as logos, Logo};
 use crate::install::remote::{self, Server};
 
 /// What every slug begins with: no toolkit of the server has such a name.
@@ -26,7 +30,7 @@ const MOST_LOGO: usize = 3 * 1024 * 1024;
 
 /// Routes.
 pub fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(upsert)).routes(routes!(sync))
+    OpenApiRouter::new().routes(routes!(upsert)).routes(routes!(sync)).routes(routes!(logo))
 }
 
 /// A server to add, or to describe anew.
@@ -44,7 +48,7 @@ struct CustomToolkitConfig {
     name: String,
     /// URL of the MCP server.
     app_url: String,
-    /// Square PNG or JPEG. Checked, and not shown.
+    /// Square PNG or JPEG of at most 3 MB; none when absent.
     #[serde(default)]
     logo_file: Option<CustomLogo>,
     /// The ways to connect.
@@ -153,24 +157,26 @@ fn address(app: &App, key: &str, text: &str, problems: &mut Vec<String>) -> Opti
     safe
 }
 
-fn check_logo(logo: &CustomLogo, problems: &mut Vec<String>) {
-    let begins: &[u8] = match logo.mime_type.as_str() {
-        "image/png" => b"\x89PNG\r\n\x1a\n",
-        "image/jpeg" => b"\xff\xd8\xff",
+fn checked_logo(logo: &CustomLogo, problems: &mut Vec<String>) -> Option<Logo> {
+    let (mime_type, begins): (_, &[u8]) = match logo.mime_type.as_str() {
+        "image/png" => ("image/png", b"\x89PNG\r\n\x1a\n"),
+        "image/jpeg" => ("image/jpeg", b"\xff\xd8\xff"),
         _ => {
             problems
                 .push("toolkit_config.logo_file.mime_type: must be image/png or image/jpeg".into());
-            return;
+            return None;
         }
     };
     let most = MOST_LOGO.div_ceil(3) * 4;
     let image = (logo.content.len() <= most).then(|| STANDARD.decode(&logo.content).ok()).flatten();
-    if !image.is_some_and(|image| image.len() <= MOST_LOGO && image.starts_with(begins)) {
+    let image = image.filter(|image| image.len() <= MOST_LOGO && image.starts_with(begins));
+    if image.is_none() {
         problems.push(
             "toolkit_config.logo_file.content: must be such an image of at most 3 MB in base64"
                 .into(),
         );
     }
+    image.map(|content| Logo { content, mime_type })
 }
 
 fn scheme(app: &App, at: &str, given: CustomScheme, problems: &mut Vec<String>) -> Value {
@@ -216,9 +222,7 @@ impl CustomToolkitBody {
             problems.push("toolkit_config.name: must have 1 to 200 characters".to_owned());
         }
         let url = address(app, "toolkit_config.app_url", &config.app_url, &mut problems);
-        if let Some(logo) = &config.logo_file {
-            check_logo(logo, &mut problems);
-        }
+        let logo = config.logo_file.as_ref().and_then(|logo| checked_logo(logo, &mut problems));
         if config.auth_schemes.is_empty() || config.auth_schemes.len() > 3 {
             problems.push("toolkit_config.auth_schemes: one to three are needed".to_owned());
         }
@@ -232,7 +236,7 @@ impl CustomToolkitBody {
             auth.push(made);
         }
         match url {
-            Some(url) if problems.is_empty() => Ok(Server { slug, name, url, auth }),
+            Some(url) if problems.is_empty() => Ok(Server { slug, name, url, auth, logo }),
             _ => Err(Error::invalid("Invalid toolkit", problems)),
         }
     }
@@ -264,6 +268,34 @@ async fn sync(
     let account = body.connected_account_id.as_deref().filter(|id| !id.is_empty());
     let done = remote::sync(&app, &key.project.id, &body.slug, account).await?;
     Ok(Json(SyncedToolkit { slug: done.slug, version: done.version, synced_count: done.tools }))
+}
+
+/// The logo of a custom toolkit. Its address is shown with the toolkit; no key is needed.
+#[utoipa::path(get, path = "/custom/toolkits/logos/{project_id}/{slug}/{digest}", tag = "toolkits",
+    operation_id = "getCustomToolkitLogo", security(()),
+    params(
+        ("project_id" = String, Path, description = "Project id"),
+        ("slug" = String, Path, description = "Toolkit slug"),
+        ("digest" = String, Path, description = "SHA-256 of the image"),
+    ),
+    responses(
+        (status = 200, description = "The image", body = Vec<u8>, content_type = "image/png"),
+        CommonErrors,
+    ))]
+async fn logo(
+    State(app): State<AppState>,
+    Path((project, slug, digest)): Path<(String, String, String)>,
+) -> Result<Response> {
+    let image = logos::get(&app, &ProjectId::from(project), &slug, &digest).await?;
+    let kind = HeaderValue::from_str(&image.mime_type).map_err(Error::internal)?;
+    // Somebody else's content: it is an image and nothing more.
+    let headers: [(HeaderName, HeaderValue); 4] = [
+        (header::CONTENT_TYPE, kind),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
+    ];
+    Ok((headers, image.content).into_response())
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ use crate::domain::id::ProjectId;
 use crate::domain::time::iso;
 use crate::error::wire::{ErrorBody, current_request_id};
 use crate::error::{Error, Result};
+use crate::import::external::MOST_DOCUMENTS;
 use crate::install::{self, Installed, Step, VersionRow, Wish};
 
 const NDJSON: &str = "application/x-ndjson";
@@ -68,7 +69,12 @@ struct ImportBody {
     name: Option<String>,
     /// Root of all requests, instead of what the description says.
     base_url: Option<String>,
-    /// Further hosts that requests may go to.
+    /// Documents that the description refers to, each as text or the JSON that it is, by how the description
+    /// names it (`schemas/pet.yaml`). What is not here is fetched, where that is allowed.
+    #[schema(value_type = Object)]
+    documents: BTreeMap<String, Box<RawValue>>,
+    /// Further hosts that requests may go to, and that documents which the description refers to may be
+    /// fetched from.
     allow: Vec<String>,
     /// Further names of tools, and the operations (`GET /things`) that they mean.
     aliases: BTreeMap<String, String>,
@@ -140,6 +146,18 @@ fn project(key: &AnyKey) -> Option<&ProjectId> {
     key.project.as_ref().map(|project| &project.id)
 }
 
+/// A document that is text or JSON. It is not read into a tree here: it may have tens of megabytes.
+fn document_of(key: &str, text: &str, problems: &mut Vec<String>) -> Option<Vec<u8>> {
+    if text.starts_with(['{', '[']) && (key == "documents" || text.starts_with('{')) {
+        return Some(text.as_bytes().to_vec());
+    }
+    let Ok(text) = serde_json::from_str::<String>(text) else {
+        problems.push(format!("{key}: must be text or an object"));
+        return None;
+    };
+    Some(text.into_bytes())
+}
+
 impl ImportBody {
     fn checked(self) -> Result<Wish> {
         let mut problems = Vec::new();
@@ -169,18 +187,21 @@ impl ImportBody {
         {
             problems.push(format!("aliases: at most {MOST_ALIASES}, of at most 200 characters"));
         }
-        // Not read into a tree here: a description may have tens of megabytes.
-        let document = match self.document.as_deref().map(RawValue::get) {
-            None | Some("null") => None,
-            Some(text) if text.starts_with('{') => Some(text.as_bytes().to_vec()),
-            Some(text) => match serde_json::from_str::<String>(text) {
-                Ok(text) => Some(text.into_bytes()),
-                Err(_) => {
-                    problems.push("document: must be text or an object".to_owned());
-                    None
-                }
-            },
-        };
+        if self.documents.len() > MOST_DOCUMENTS
+            || self.documents.keys().any(|name| name.is_empty() || name.len() > LONGEST)
+        {
+            problems.push(format!(
+                "documents: at most {MOST_DOCUMENTS}, with names of at most {LONGEST} characters"
+            ));
+        }
+        let document = self.document.as_deref().map(RawValue::get).filter(|text| *text != "null");
+        let document = document.and_then(|text| document_of("document", text, &mut problems));
+        let mut documents = BTreeMap::new();
+        for (name, text) in self.documents {
+            let text = document_of("documents", text.get(), &mut problems).unwrap_or_default();
+            documents.insert(name, text);
+        }
+        problems.truncate(50);
         if !problems.is_empty() {
             return Err(Error::invalid("Invalid import", problems));
         }
@@ -192,6 +213,7 @@ impl ImportBody {
             slug,
             name: self.name,
             base_url: self.base_url,
+            documents,
             allow: self.allow,
             aliases: self.aliases,
             dry_run: self.dry_run,

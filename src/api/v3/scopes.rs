@@ -67,13 +67,13 @@ async fn required(
     }
     let mut answer =
         ScopesAnswer { scopes_required: Vec::new(), per_tool_requirements: Vec::new() };
-    let mut common = None;
-    let catalog = app.catalog(&key.project.id);
+    let mut common: Option<String> = None;
     for slug in body.tools {
-        let (toolkit, tool) = catalog.tool(&slug).ok_or_else(|| unknown(&slug))?;
+        let found = app.tool_at(&key.project.id, &slug, body.version.as_deref()).await?;
+        let (toolkit, tool) = found.ok_or_else(|| unknown(&slug))?;
         toolkit.version(body.version.as_deref())?;
-        let first = common.get_or_insert(&toolkit.file.slug);
-        if **first != toolkit.file.slug {
+        let first = common.get_or_insert_with(|| toolkit.file.slug.clone());
+        if *first != toolkit.file.slug {
             let problem = format!("tools: {slug} is not a tool of {first}");
             return Err(Error::invalid("All tools must belong to one toolkit", vec![problem])
                 .fix("Ask for each toolkit by itself"));

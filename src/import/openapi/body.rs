@@ -96,7 +96,9 @@ fn open() -> Map<String, Value> {
 /// An example of the whole body.
 fn example<'a>(api: &Api<'a>, media: &'a Value) -> Option<Value> {
     let named = media.get("examples").and_then(Value::as_object).and_then(|e| e.values().next());
-    let named = named.map(|e| api.follow(e, "").0).and_then(|e| e.get("value"));
+    // Examples in other documents are not fetched.
+    let here = |e: &&Value| e["$ref"].as_str().is_none_or(|reference| reference.starts_with('#'));
+    let named = named.filter(here).map(|e| api.follow(e, "").0).and_then(|e| e.get("value"));
     let schema = media.get("schema").and_then(|s| api.follow(s, "").0.get("example"));
     media.get("example").or(named).or(schema).cloned()
 }

@@ -10,11 +10,13 @@
 //! | `names` | slugs, aliases, names for people |
 //! | `servers` | servers and their variables to a root and connection fields |
 //! | `auth`, `oauth` | security schemes to ways to authenticate |
+//! | `lost` | what needs a document that could not be had |
 //! | `toolkit` | `toolkit.yaml` |
 
 mod answer;
 mod auth;
 mod body;
+mod lost;
 mod names;
 mod oauth;
 mod operation;
@@ -28,6 +30,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
+use super::external::{self, Bundled};
 use super::schema::{Converted, Converter, Limits, Use, size, token};
 use super::{Definition, Failure, Format, Options, Progress, Report, text};
 
@@ -44,6 +47,7 @@ const OTHER_METHODS: [&str; 1] = ["trace"];
 /// A description, and what is known while it is read.
 struct Api<'a> {
     root: &'a Value,
+    bundled: &'a Bundled,
     converter: &'a Converter<'a>,
     report: RefCell<Report>,
     /// The level of detail with which a schema was small enough the last time.
@@ -65,6 +69,7 @@ struct Operation<'a> {
 /// Imports a document.
 pub(super) fn import(
     document: &Value,
+    bundled: &Bundled,
     format: Format,
     options: &Options,
     progress: Progress<'_>,
@@ -82,6 +87,7 @@ pub(super) fn import(
     let converter = Converter::new(&resolve);
     let api = Api {
         root,
+        bundled,
         converter: &converter,
         report: RefCell::new(Report::of(label)),
         levels: RefCell::default(),
@@ -113,12 +119,7 @@ fn version(document: &Value, key: &str, start: &str) -> Result<String, Failure> 
 
 /// What a reference within the document means.
 fn find<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
-    let pointer = reference.strip_prefix('#')?;
-    if let Some(found) = root.pointer(pointer) {
-        return Some(found);
-    }
-    let decoded = percent_encoding::percent_decode_str(pointer).decode_utf8().ok()?;
-    root.pointer(&decoded)
+    external::part(root, reference.strip_prefix('#')?)
 }
 
 impl<'a> Api<'a> {
@@ -131,7 +132,9 @@ impl<'a> Api<'a> {
             };
             let Some(found) = find(self.root, reference) else {
                 let shown: String = reference.chars().take(120).collect();
-                self.repaired(&at, format!("`$ref` leads nowhere: {shown}"));
+                let why = self.bundled.lost.get(reference).map(|why| format!(": {why}"));
+                let why = why.unwrap_or_default();
+                self.repaired(&at, format!("`$ref` leads nowhere: {shown}{why}"));
                 return (&Value::Null, at);
             };
             value = found;
@@ -204,7 +207,15 @@ impl<'a> Api<'a> {
         let Some(Value::Object(paths)) = self.root.get("paths") else { return operations };
         for (path, item) in paths.iter().filter(|(path, _)| !path.starts_with("x-")) {
             let at = format!("/paths/{}", token(path));
-            let (item, at) = self.follow(item, &at);
+            let (item, at) = match lost::item(self, item, &at) {
+                Some((place, why)) => {
+                    let mut report = self.report.borrow_mut();
+                    report.operations += 1;
+                    report.left_out(&place, path.as_str(), why);
+                    continue;
+                }
+                None => self.follow(item, &at),
+            };
             let Value::Object(item) = item else { continue };
             for (key, value) in item {
                 let Value::Object(value) = value else { continue };

@@ -14,6 +14,8 @@ pub(super) struct Common {
     /// Names of the description's OAuth 2.0 schemes.
     pub oauth: Vec<String>,
     pub servers: Servers,
+    /// Slug of the toolkit.
+    pub toolkit: String,
 }
 
 /// A tool, but for its slug and aliases.
@@ -58,7 +60,7 @@ pub(super) fn tool<'a>(
         "response": answer::rule(api, operation),
     }));
     let Value::Object(mut tool) = tool else { return Err("no tool".to_owned()) };
-    tool.insert("hints".to_owned(), hints(operation));
+    tool.insert("hints".to_owned(), hints(operation, &common.toolkit));
     Ok(tool)
 }
 
@@ -146,8 +148,8 @@ fn tags(operation: &Operation<'_>) -> Vec<String> {
     out
 }
 
-fn hints(operation: &Operation<'_>) -> Value {
-    let name = names::base(operation);
+fn hints(operation: &Operation<'_>, toolkit: &str) -> Value {
+    let name = names::base(toolkit, operation);
     let starts = |words: &[&str]| {
         let first = name.split('_').next().unwrap_or_default();
         words.contains(&first)

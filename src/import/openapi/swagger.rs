@@ -1,7 +1,11 @@
 //! Swagger 2.0 brought into the form of OpenAPI 3.0. What can stay where it is stays there, so that
 //! places in reports are those of the document.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
+
+use crate::import::external::is_elsewhere;
 
 const METHODS: [&str; 8] = ["get", "post", "put", "patch", "delete", "head", "options", "trace"];
 /// Keys of a parameter that belong to its schema.
@@ -43,28 +47,72 @@ pub(super) fn convert(document: &Value) -> Value {
         responses.values_mut().for_each(|r| response(r, &produces));
     }
     let Some(Value::Object(mut paths)) = out.remove("paths") else { return out.into() };
+    let mut elsewhere = BTreeSet::new();
     for item in paths.values_mut() {
-        let Value::Object(item) = item else { continue };
-        // A body that all operations of a path share is each one's own.
-        let shared = parameters(document, item.get("parameters"));
-        let (bodies, plain): (Vec<Value>, Vec<Value>) = shared.into_iter().partition(is_body);
-        for (key, value) in item.iter_mut() {
-            let lower = key.to_ascii_lowercase();
-            if let (true, Value::Object(value)) = (METHODS.contains(&lower.as_str()), value) {
-                let given = list(value.get("consumes"));
-                let consumes = if given.is_empty() { &consumes } else { &given };
-                let given = list(value.get("produces"));
-                let produces = if given.is_empty() { &produces } else { &given };
-                operation(document, value, &bodies, consumes, produces);
-            }
-        }
-        if item.contains_key("parameters") {
-            let plain: Vec<Value> = plain.into_iter().map(parameter).collect();
-            item.insert("parameters".into(), plain.into());
-        }
+        elsewhere.extend(external(document, item));
+        path_item(document, item, &consumes, &produces);
     }
     out.insert("paths".into(), paths.into());
-    out.into()
+    let mut out = Value::Object(out);
+    // What was in other documents is converted where it is, once.
+    for pointer in &elsewhere {
+        if let Some(item) = out.pointer_mut(pointer) {
+            path_item(document, item, &consumes, &produces);
+        }
+    }
+    let items = out["paths"].as_object().into_iter().flatten().map(|(_, item)| item);
+    let items = items.chain(elsewhere.iter().filter_map(|pointer| out.pointer(pointer)));
+    let operations = items.filter_map(Value::as_object).flatten().map(|(_, operation)| operation);
+    let responses = operations.filter_map(|operation| operation.get("responses")?.as_object());
+    let responses = responses.flatten().flat_map(|(_, r)| external(document, r));
+    let responses: BTreeSet<String> = responses.collect();
+    for pointer in &responses {
+        if let Some(one) = out.pointer_mut(pointer) {
+            response(one, &produces);
+        }
+    }
+    out
+}
+
+/// Pointers to what a value refers to in other documents.
+fn external(document: &Value, value: &Value) -> Vec<String> {
+    let (mut value, mut pointers) = (value, Vec::new());
+    for _ in 0..super::MOST_HOPS {
+        let Some(reference) = value.get("$ref").and_then(Value::as_str) else { break };
+        let Some(pointer) = reference.strip_prefix('#') else { break };
+        let decoded = || percent_encoding::percent_decode_str(pointer).decode_utf8_lossy();
+        let pointer = match document.pointer(pointer) {
+            Some(_) => pointer.to_owned(),
+            None => decoded().into_owned(),
+        };
+        let Some(target) = document.pointer(&pointer) else { break };
+        if is_elsewhere(&pointer) {
+            pointers.push(pointer);
+        }
+        value = target;
+    }
+    pointers
+}
+
+fn path_item(document: &Value, item: &mut Value, consumes: &[String], produces: &[String]) {
+    let Value::Object(item) = item else { return };
+    // A body that all operations of a path share is each one's own.
+    let shared = parameters(document, item.get("parameters"));
+    let (bodies, plain): (Vec<Value>, Vec<Value>) = shared.into_iter().partition(is_body);
+    for (key, value) in item.iter_mut() {
+        let lower = key.to_ascii_lowercase();
+        if let (true, Value::Object(value)) = (METHODS.contains(&lower.as_str()), value) {
+            let given = list(value.get("consumes"));
+            let consumes = if given.is_empty() { consumes } else { &given };
+            let given = list(value.get("produces"));
+            let produces = if given.is_empty() { produces } else { &given };
+            operation(document, value, &bodies, consumes, produces);
+        }
+    }
+    if item.contains_key("parameters") {
+        let plain: Vec<Value> = plain.into_iter().map(parameter).collect();
+        item.insert("parameters".into(), plain.into());
+    }
 }
 
 fn list(value: Option<&Value>) -> Vec<String> {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
+use super::lost::Lost;
 use super::operation::{self, Common, is_obsolete, origin};
 use super::servers::Servers;
 use super::{
@@ -55,14 +56,18 @@ pub(super) fn definition<'a>(
     // Scopes of tools are those of OAUTH2; without it there are none.
     let has_oauth = auth.schemes.iter().any(|scheme| scheme["scheme"] == "OAUTH2");
     let oauth = if has_oauth { auth.oauth } else { Vec::new() };
-    let common = Common { credentials: auth.credentials, oauth, servers };
+    let common = Common { credentials: auth.credentials, oauth, servers, toolkit: slug.clone() };
 
+    let lost = Lost::of(api, &operations);
     let total = operations.len();
     let mut made: Vec<(&Operation<'a>, Map<String, Value>)> = Vec::with_capacity(total);
     for (done, operation) in operations.iter().enumerate() {
-        match operation::tool(api, operation, &common) {
-            Ok(tool) => made.push((operation, tool)),
-            Err(why) => api.report.borrow_mut().left_out(&operation.at, origin(operation), why),
+        match lost.needed_by(operation) {
+            Some((at, why)) => api.report.borrow_mut().left_out(at, origin(operation), why),
+            None => match operation::tool(api, operation, &common) {
+                Ok(tool) => made.push((operation, tool)),
+                Err(why) => api.report.borrow_mut().left_out(&operation.at, origin(operation), why),
+            },
         }
         progress(done + 1, total);
     }

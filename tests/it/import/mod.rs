@@ -1,6 +1,7 @@
 //! Descriptions in, tools out: what comes out compiles, and its requests are the ones described.
 
 mod descriptions;
+mod external;
 mod fuzz;
 mod mutated;
 mod openapi;

@@ -1,6 +1,7 @@
 //! Documents with anything anywhere: nothing panics, grows without end, or makes a tool that the
 //! catalogue refuses.
 
+use patchbay::import::{Definition, Failure, Report};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -64,6 +65,11 @@ pub(super) fn anything() -> impl Strategy<Value = Value> {
         "#/components/schemas/S",
         "#/paths",
         "#",
+        "$ref",
+        "other.json#/components/schemas/S",
+        "other.json#/paths/~1a~1{id}~1{n*}?x={y}",
+        "other.json",
+        "gone.json#/x",
         "path",
         "query",
         "header",
@@ -138,14 +144,20 @@ pub(super) fn change(document: &mut Value, changes: Vec<Replacement>) {
 
 /// Imports it: a refusal is fine; what is made is small, counted right, and compiles.
 pub(super) fn survived(document: &[u8]) -> Result<bool, TestCaseError> {
-    let Ok((definition, report)) = import(document, &options(), &|_, _| {}) else {
-        return Ok(false);
-    };
+    let made = import(document, &options(), &|_, _| {});
+    survived_as(made, &String::from_utf8_lossy(document))
+}
+
+/// As [`survived`], of what was made of a document.
+pub(super) fn survived_as(
+    made: Result<(Definition, Report), Failure>,
+    shown: &str,
+) -> Result<bool, TestCaseError> {
+    let Ok((definition, report)) = made else { return Ok(false) };
     prop_assert_eq!(report.tools, definition.tools.len());
     let size: usize = definition.tools.iter().map(|tool| tool.to_string().len()).sum();
     prop_assert!(size < 2_000_000);
     if let Err(problems) = compiled(&definition) {
-        let shown = String::from_utf8_lossy(document);
         prop_assert!(false, "{}\n{}", problems, shown);
     }
     Ok(true)

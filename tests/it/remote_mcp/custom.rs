@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -219,4 +221,59 @@ async fn bad_servers_are_refused_in_words() {
     let no_server = with(&|b| b["toolkit_config"]["app_url"] = app.url("/api/v3/nowhere").into());
     let refused = upsert(&client, no_server).await;
     assert!(refused.text.contains("cannot be listed"), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn a_logo_is_kept_shown_and_taken_away_with_the_toolkit() {
+    let (app, server) = (TestApp::new().await, Server::start(open()).await);
+    let client = app.client();
+    let with = |image: &[u8]| {
+        let mut body = body(&server, json!([{"mode": "NO_AUTH"}]));
+        let content = STANDARD.encode(image);
+        body["toolkit_config"]["logo_file"] = json!({"mime_type": "image/png", "content": content});
+        body
+    };
+    let shown = || async {
+        let toolkit = client.get("/api/v3/toolkits/custom_my_kit").await.expect(200);
+        toolkit["meta"]["logo"].as_str().unwrap().to_owned()
+    };
+    let image = [b"\x89PNG\r\n\x1a\n".as_slice(), &[7; 3 * 1024 * 1024 - 8]].concat();
+    upsert(&client, with(&image)).await.expect(200);
+    let first = shown().await;
+    assert!(first.starts_with(&app.url("/api/v3.1/custom/toolkits/logos/")), "{first}");
+    // As a browser asks: without a key. It is an image and can be nothing else.
+    let answer = app.anonymous().request(axum::http::Method::GET, &first).send().await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "image/png");
+    assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+    assert_eq!(answer.bytes().await.unwrap(), image);
+    // Listing the tools again does not lose it, in lists it is shown too.
+    sync(&client, None).await;
+    assert_eq!(shown().await, first);
+    let tool = client.get("/api/v3/tools/CUSTOM_MY_KIT_ADD_NUMBERS").await.expect(200);
+    assert_eq!(tool["toolkit"]["logo"], first.as_str());
+    // Another image has another address, and the old one is gone.
+    upsert(&client, with(b"\x89PNG\r\n\x1a\nanother")).await.expect(200);
+    let second = shown().await;
+    assert_ne!(first, second);
+    app.anonymous().get(&first).await.expect(404);
+    app.anonymous().get(&second).await;
+    // Nobody finds it by guessing, nor below another project.
+    let other = app.another_project().await;
+    for wrong in [
+        second.replace(app.project.id.as_str(), other.id.as_str()),
+        second.replace("custom_my_kit", "custom_other"),
+        format!("{}{}", &second[..second.len() - 64], "0".repeat(64)),
+        format!("{}{}", &second[..second.len() - 64], "zz"),
+    ] {
+        app.anonymous().get(&wrong).await.expect(404);
+    }
+    let other = TestClient::new(app.address).header("x-api-key", &other.key);
+    upsert(&other, body(&server, json!([{"mode": "NO_AUTH"}]))).await.expect(200);
+    other.delete("/api/v3.1/custom/toolkits/custom_my_kit").await.expect(200);
+    assert_eq!(app.anonymous().get(&second).await.status, 200);
+    client.delete("/api/v3.1/custom/toolkits/custom_my_kit").await.expect(200);
+    app.anonymous().get(&second).await.expect(404);
+    // Without one, none is shown.
+    upsert(&client, body(&server, json!([{"mode": "NO_AUTH"}]))).await.expect(200);
+    assert_eq!(shown().await, "");
 }

@@ -91,6 +91,8 @@ const NOT_SEALED: &[(&str, &str)] = &[
     ("installed_toolkit.heads", "a toolkit's definition, which its project may read"),
     ("installed_toolkit.bodies", "a toolkit's definition, which its project may read"),
     ("installed_toolkit.digest", "a hash"),
+    ("toolkit_logo.digest", "a hash"),
+    ("toolkit_logo.content", "an image that everybody may see"),
     ("tool_vector.key", "a hash"),
     ("tool_vector.vector", "what a description of a tool means"),
     ("data_key.id", "an id"),

@@ -1,5 +1,8 @@
 //! Toolkits that are installed while the server runs.
 
+mod documents;
+mod names;
+
 use serde_json::{Value, json};
 
 use crate::support::TestApp;

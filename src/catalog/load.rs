@@ -16,7 +16,7 @@ use super::schema::{self, Reader};
 use super::source::{self, Source, SourceFile};
 use super::template::{Text, Tree};
 use super::trigger::{self, Trigger};
-use super::{Catalog, CatalogErrors, Tool, Toolkit, args, check, check_relations, plan};
+use super::{Catalog, CatalogErrors, Tool, Toolkit, args, check, check_relations, derive, plan};
 use crate::config::Providers;
 use crate::config::providers::Provider;
 use crate::domain::scheme::AuthSchemeKind;
@@ -51,8 +51,11 @@ fn of_sources(
     let mut toolkits = Vec::new();
     for (result, mut found) in all(sources, providers) {
         problems.append(&mut found);
-        toolkits.extend(result.map(Arc::new));
+        toolkits.extend(result);
     }
+    let is_checked = sources.values().all(|source| source.is_checked);
+    derive::all(&mut toolkits, providers, is_checked, &mut problems);
+    let toolkits = toolkits.into_iter().map(Arc::new).collect();
     let layer = Layer::new(toolkits, &mut problems);
     let catalog = Catalog::of(vec![Arc::new(layer)]);
     for slug in providers.slugs() {

@@ -8,6 +8,7 @@
 //! | `compile` | JSON to a toolkit, tools that are wrong left out; and how that is stored |
 //! | `entry` | tools as lists know them, opened on demand |
 //! | `layer`, `live` | what a project sees, and how it changes |
+//! | `derive` | toolkits that have the tools of others |
 //! | `check` | what serde cannot see: names, placeholders, scopes |
 //! | `schema` | JSON Schemas that models are shown, and the one that arguments are checked by |
 //! | `args` | aliases, coercion, defaults, validation |
@@ -33,6 +34,7 @@ mod check_params;
 mod check_relations;
 mod compile;
 mod complete;
+mod derive;
 pub mod endpoint;
 mod entry;
 pub mod fields;

@@ -31,6 +31,8 @@ pub struct Doc<'a> {
     pub important: bool,
     /// Whether it should not be used any more.
     pub deprecated: bool,
+    /// Whether another toolkit has it too, and this one is for who wants several in one.
+    pub second: bool,
 }
 
 /// A part of what is known of a tool; parts count differently.

@@ -33,6 +33,8 @@ const FAR: f32 = 0.15;
 const USUAL: f32 = 0.3;
 /// What a tool's score is multiplied by that does something else than is asked for.
 const OTHER_ACT: f32 = 0.7;
+/// What a tool's score is multiplied by that another toolkit has too.
+const SECOND: f32 = 0.7;
 /// Steps of a posting's weight.
 const STEPS: f32 = 255.0;
 
@@ -104,11 +106,13 @@ fn weighed(mut counted: Counted, averages: &ByField, mut each: impl FnMut(u32, f
 }
 
 fn prior(doc: &Doc<'_>) -> f32 {
-    match (doc.deprecated, doc.important) {
+    let prior = match (doc.deprecated, doc.important) {
         (true, _) => 0.5,
         (_, true) => 1.12,
         _ => 1.0,
-    }
+    };
+    // The same tool under two names would take two places of a page.
+    if doc.second { prior * SECOND } else { prior }
 }
 
 fn acts_of(doc: &Doc<'_>) -> Acts {

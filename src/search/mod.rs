@@ -336,5 +336,6 @@ fn doc<'a>(toolkit: &'a Toolkit, tool: &'a Entry, texts: &'a Texts) -> Doc<'a> {
         tags: tool.def.tags.iter().map(String::as_str).collect(),
         important: tool.def.tags.iter().any(|tag| tag == "important"),
         deprecated: tool.def.deprecated.is_some(),
+        second: !toolkit.file.tools_of.is_empty(),
     }
 }

@@ -57,6 +57,10 @@ pub struct ToolkitFile {
     /// What goes wrong with any of its tools, one sentence or two each, for a model.
     #[serde(default)]
     pub pitfalls: Vec<String>,
+    /// Toolkits whose tools this one has too, under its own name, with its own credentials: one
+    /// connection to several services of one provider.
+    #[serde(default)]
+    pub tools_of: Vec<String>,
     /// Ways to authenticate, preferred first. Empty is not allowed: a toolkit
     /// without credentials lists `NO_AUTH`.
     pub auth: Vec<AuthScheme>,

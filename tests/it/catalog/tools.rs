@@ -392,6 +392,55 @@ fn check(toolkit: &Toolkit, tool: &Tool, example: &mut Example, update: bool) ->
     problems
 }
 
+/// Requests without the headers that a toolkit sends anyway.
+fn without_usual(calls: Vec<Call>, usual: &[(String, String)]) -> Vec<Value> {
+    let mut requests: Vec<Value> = calls.into_iter().map(|call| call.request).collect();
+    for request in &mut requests {
+        let Some(headers) = request["headers"].as_object_mut() else { continue };
+        headers.retain(|name, value| !usual.iter().any(|(n, v)| n == name && value == v));
+        if headers.is_empty() {
+            request.as_object_mut().unwrap().remove("headers");
+        }
+    }
+    requests
+}
+
+#[test]
+fn a_toolkit_with_the_tools_of_others_sends_what_those_send() {
+    let catalog = built_in();
+    let examples = examples();
+    let all = catalog.toolkit("googlesuper").unwrap();
+    let mut replayed = 0;
+    for slug in &all.file.tools_of {
+        let source = catalog.toolkit(slug).unwrap();
+        let usual = source.default_headers(&samples::connection(source)).unwrap();
+        for example in &examples[slug] {
+            let (_, there) = catalog.tool(&example.tool).unwrap();
+            let there = there.open().unwrap();
+            let short = there.slug().strip_prefix(&format!("{}_", slug.to_uppercase())).unwrap();
+            let whole = format!("GOOGLESUPER_{}", there.slug());
+            let here = all.tool(&whole).or_else(|| all.tool(&format!("GOOGLESUPER_{short}")));
+            let here = here.unwrap_or_else(|| panic!("{short} is missing")).open().unwrap();
+            let (old, new) = (replay(source, &there, example), replay(all, &here, example));
+            assert_eq!(old.problems, new.problems, "{}", here.slug());
+            let name = |outcome: Result<Map<String, Value>, String>| {
+                outcome.map_err(|error| error.replace(&source.file.name, &all.file.name))
+            };
+            let (mut old_told, mut new_told) = (json!(name(old.outcome)), json!(new.outcome));
+            let mut old_calls = Value::from(without_usual(old.calls, &usual));
+            let mut new_calls = Value::from(without_usual(new.calls, &usual));
+            let known = text_of(std::slice::from_ref(example));
+            for value in [&mut old_told, &mut new_told, &mut old_calls, &mut new_calls] {
+                without_chance(value, &known);
+            }
+            assert_eq!(old_calls, new_calls, "{}", here.slug());
+            assert_eq!(old_told, new_told, "{}", here.slug());
+            replayed += 1;
+        }
+    }
+    assert!(replayed > 200, "{replayed}");
+}
+
 #[test]
 fn every_tool_sends_and_returns_what_its_examples_say() {
     let wanted = std::env::var("UPDATE_TOOLS").ok();
@@ -403,7 +452,8 @@ fn every_tool_sends_and_returns_what_its_examples_say() {
             problems.push(format!("{name}.yaml: there is no toolkit with tools of that name"));
         }
     }
-    for toolkit in catalog.toolkits() {
+    // Those of other toolkits have their examples there.
+    for toolkit in catalog.toolkits().iter().filter(|toolkit| toolkit.file.tools_of.is_empty()) {
         let slug = toolkit.slug();
         let update = wanted.as_ref().is_some_and(|wanted| {
             matches!(wanted.as_str(), "1" | "all") || wanted.split(',').any(|name| name == slug)

@@ -57,7 +57,7 @@ fn slugs(toolkit: &ToolkitFile, slug: &str, aliases: &[String], say: &mut dyn Fn
     }
 }
 
-/// `file:line:column` of a tool, by its slug.
+/// `file:line:column` of a tool, by its slug. It reads the whole file: only for what is told.
 pub(super) fn at(file: &SourceFile, slug: &str) -> String {
     for (i, line) in file.text.lines().enumerate() {
         let Some(column) = line.find("slug:") else { continue };
@@ -222,8 +222,9 @@ pub(super) fn tool(
     def: &Def,
     problems: &mut Vec<String>,
 ) {
-    let place = at(source, &def.slug);
-    let mut say = |problem: String| problems.push(format!("{place}: {}: {problem}", def.slug));
+    let mut say = |problem: String| {
+        problems.push(format!("{}: {}: {problem}", at(source, &def.slug), def.slug));
+    };
     slugs(toolkit, &def.slug, &def.aliases, &mut say);
     if def.name.trim().is_empty() || def.description.trim().is_empty() {
         say("name and description must not be empty".into());
@@ -308,9 +309,9 @@ pub(super) fn templates(
 ) {
     let def = &tool.def;
     let conn = connection_names(toolkit);
-    let place = at(source, &def.slug);
     let mut known: Vec<&str> = tool.given.to_vec();
     let mut say = |name: &str| {
+        let place = at(source, &def.slug);
         problems.push(format!("{place}: {}: `{name}` is not a name that is there", def.slug));
     };
     for step in &tool.steps {
@@ -329,12 +330,12 @@ pub(super) fn templates(
         }
     }
     if tool.given.is_empty() {
-        unused(tool, &place, problems);
+        unused(tool, source, problems);
     }
 }
 
 /// An argument that goes nowhere would be shown to models in vain.
-fn unused(tool: &Tool, place: &str, problems: &mut Vec<String>) {
+fn unused(tool: &Tool, source: &SourceFile, problems: &mut Vec<String>) {
     let def = &tool.def;
     if def.builtin.is_some() || def.mcp.is_some() {
         return;
@@ -363,6 +364,7 @@ fn unused(tool: &Tool, place: &str, problems: &mut Vec<String>) {
             Some(_) => false,
         };
         if lost && !used.contains(name.as_str()) {
+            let place = at(source, &def.slug);
             problems.push(format!("{place}: {}: `{name}` goes nowhere", def.slug));
         }
     }

@@ -191,6 +191,16 @@ impl Entry {
         &self.def.slug
     }
 
+    /// Whether it has a tag or hint, in any case.
+    pub fn has_tag(&self, tag: &str) -> bool {
+        self.tags.iter().any(|own| own.eq_ignore_ascii_case(tag))
+    }
+
+    /// Whether it may need a scope.
+    pub fn may_need(&self, scope: &str) -> bool {
+        self.def.scopes.iter().flatten().any(|own| own == scope)
+    }
+
     /// The whole tool. Those that were opened last are kept.
     ///
     /// # Errors

@@ -21,10 +21,18 @@ use crate::config::Providers;
 use crate::config::providers::Provider;
 use crate::domain::scheme::AuthSchemeKind;
 
-/// Loads everything.
-pub(super) fn load(extra: Option<&Path>, providers: &Providers) -> Result<Catalog, CatalogErrors> {
+/// Loads everything. The built-in definitions cannot change any more and a test checks them, so a server
+/// does so only when it is asked to: `all`.
+pub(super) fn load(
+    extra: Option<&Path>,
+    providers: &Providers,
+    all: bool,
+) -> Result<Catalog, CatalogErrors> {
     let mut problems = Vec::new();
-    let sources = source::collect(extra, &mut problems);
+    let mut sources = source::collect(extra, &mut problems);
+    if all {
+        sources.values_mut().for_each(|source| source.is_checked = false);
+    }
     of_sources(&sources, providers, problems)
 }
 
@@ -132,14 +140,16 @@ fn toolkit(
             problems.push(format!("{}:1:1: auth: {problem}", main.label));
         }
     }
-    check::toolkit(folder, main, &file, problems);
-    for (part, tool) in &tools {
-        check::tool(part, &file, tool, problems);
+    if !source.is_checked {
+        check::toolkit(folder, main, &file, problems);
+        for (part, tool) in &tools {
+            check::tool(part, &file, tool, problems);
+        }
+        check_relations::tools(&tools, problems);
+        check_relations::texts(&file.pitfalls, &mut |problem| {
+            problems.push(format!("{}:1:1: {problem}", main.label));
+        });
     }
-    check_relations::tools(&tools, problems);
-    check_relations::texts(&file.pitfalls, &mut |problem| {
-        problems.push(format!("{}:1:1: {problem}", main.label));
-    });
     overridden(&mut file, provider);
     overridden_oauth1(&mut file, provider);
     let mut compiled = Vec::with_capacity(tools.len());
@@ -147,8 +157,10 @@ fn toolkit(
     for (part, def) in tools {
         match tool(def, &file, provider) {
             Ok(tool) => {
-                check::templates(part, &file, &tool, problems);
-                has_base |= check::has_open_base(&tool);
+                if !source.is_checked {
+                    check::templates(part, &file, &tool, problems);
+                    has_base |= check::has_open_base(&tool);
+                }
                 compiled.push(Arc::new(Entry::open_one(tool)));
             }
             Err((slug, found)) => {
@@ -161,7 +173,9 @@ fn toolkit(
     let triggers = compiled_triggers(triggers, &file, provider, problems);
     match parts(Arc::new(file), provider, (compiled, triggers), probes) {
         Ok(toolkit) => {
-            check::toolkit_templates(main, &toolkit, has_base, problems);
+            if !source.is_checked {
+                check::toolkit_templates(main, &toolkit, has_base, problems);
+            }
             (problems.len() == before).then_some(toolkit)
         }
         Err(found) => {
@@ -180,10 +194,10 @@ fn compiled_triggers(
 ) -> Vec<Arc<Trigger>> {
     let mut compiled = Vec::with_capacity(triggers.len());
     for (part, def) in triggers {
-        let (place, slug) = (check::at(part, &def.slug), def.slug.clone());
+        let slug = def.slug.clone();
         let before = problems.len();
         check::trigger(file, &def, &mut |problem| {
-            problems.push(format!("{place}: {slug}: {problem}"));
+            problems.push(format!("{}: {slug}: {problem}", check::at(part, &slug)));
         });
         let make =
             |def: model::Tool, given| tool(def, file, provider).map(|tool| Tool { given, ..tool });
@@ -196,6 +210,7 @@ fn compiled_triggers(
             }
             Ok(_) => {}
             Err(found) => {
+                let place = check::at(part, &slug);
                 problems.extend(found.into_iter().map(|p| format!("{place}: {slug}: {p}")));
             }
         }
@@ -322,6 +337,7 @@ pub(super) fn parts(
                 injections,
                 logins,
                 probes,
+                order: OnceLock::new(),
                 file,
             })
         }

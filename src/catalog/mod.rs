@@ -111,6 +111,19 @@ pub struct Toolkit {
     injections: Vec<(AuthSchemeKind, Injection)>,
     probes: Vec<(AuthSchemeKind, Probes)>,
     logins: Vec<(AuthSchemeKind, Login)>,
+    order: OnceLock<Box<[Shelved]>>,
+}
+
+/// What lists ask of every tool of a toolkit, side by side: those of tens of thousands of tools are
+/// read for one page.
+#[derive(Debug, Clone, Copy)]
+pub struct Shelved {
+    /// Its place in [`Toolkit::tools`].
+    pub index: u32,
+    /// Whether it belongs to the default set.
+    pub important: bool,
+    /// Whether it should not be used any more.
+    pub deprecated: bool,
 }
 
 /// A tool with its schemas and templates compiled.
@@ -165,12 +178,12 @@ pub struct Scope<'a> {
 }
 
 impl Catalog {
-    /// Loads the built-in toolkits and those of `extra`.
+    /// Loads the built-in toolkits and those of `extra`, which are checked.
     ///
     /// # Errors
-    /// Every problem of every file.
+    /// Every problem of every file of `extra`.
     pub fn load(extra: Option<&Path>, providers: &Providers) -> Result<Self, CatalogErrors> {
-        load::load(extra, providers)
+        load::load(extra, providers, false)
     }
 
     /// Loads the toolkits of one folder, without the built-in ones.
@@ -181,13 +194,13 @@ impl Catalog {
         load::load_folder(dir, providers)
     }
 
-    /// Loads as [`Catalog::load`] does and compiles in addition what is otherwise compiled on
-    /// first use: for `patchbay catalog check`.
+    /// Loads as [`Catalog::load`] does, but checks the built-in toolkits too and compiles what is
+    /// otherwise compiled on first use: for `patchbay catalog check`, and the test of the built-in ones.
     ///
     /// # Errors
     /// Every problem of every file.
     pub fn check(extra: Option<&Path>, providers: &Providers) -> Result<Self, CatalogErrors> {
-        let catalog = Self::load(extra, providers)?;
+        let catalog = load::load(extra, providers, true)?;
         let problems: Vec<String> = catalog
             .toolkits()
             .iter()
@@ -202,6 +215,21 @@ impl Catalog {
 }
 
 impl Toolkit {
+    /// Its tools in the order of lists: the default set first, so that a short page is the most useful
+    /// one.
+    pub fn order(&self) -> &[Shelved] {
+        self.order.get_or_init(|| {
+            let shelved = |(index, tool): (usize, &Arc<Entry>)| Shelved {
+                index: u32::try_from(index).unwrap_or(u32::MAX),
+                important: tool.has_tag("important"),
+                deprecated: tool.def.deprecated.is_some(),
+            };
+            let mut order: Vec<Shelved> = self.tools.iter().enumerate().map(shelved).collect();
+            order.sort_by_key(|tool| !tool.important);
+            order.into()
+        })
+    }
+
     /// One of its tools, by slug or alias.
     pub fn tool(&self, slug: &str) -> Option<&Arc<Entry>> {
         let is_it = |tool: &&Arc<Entry>| {

@@ -24,6 +24,8 @@ pub(super) struct Source {
     pub tools: Vec<SourceFile>,
     /// `triggers/*.yaml`, by name.
     pub triggers: Vec<SourceFile>,
+    /// Whether it was checked when this program was built.
+    pub is_checked: bool,
 }
 
 /// All toolkits by folder name; those of `extra` replace built-in ones.
@@ -32,6 +34,7 @@ pub(super) fn collect(
     problems: &mut Vec<String>,
 ) -> BTreeMap<String, Source> {
     let mut sources = built_in(problems);
+    sources.values_mut().for_each(|source| source.is_checked = true);
     if let Some(dir) = extra {
         sources.extend(folder(dir, problems));
     }

@@ -3,7 +3,7 @@
 //! A toolkit written by hand knows how to authenticate, and has the tools that agents need most; a
 //! description knows every operation. Where both have a tool, the one written by hand stays.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -97,10 +97,16 @@ pub fn remembered(definition: &mut Definition, before: &[Value]) {
 }
 
 /// Makes the tools fit a toolkit whose requests have another root: each says its own, and its host is one of
-/// those that requests may go to.
-pub fn rooted(definition: &mut Definition, base: &str) {
+/// those that requests may go to. `known` are the fields that the toolkit's connections have: a root that ends
+/// in others (`https://{{ conn.host }}`) is what the toolkit's own stands for.
+pub fn rooted(definition: &mut Definition, base: &str, known: &BTreeSet<String>) {
     let root = text(&definition.toolkit, "base_url").trim_end_matches('/').to_owned();
     if root.is_empty() || root == base.trim_end_matches('/') {
+        return;
+    }
+    let is_strange = fields(&root).any(|field| !known.contains(field));
+    let behind = root.rsplit("}}").next().unwrap_or_default();
+    if is_strange && !behind.contains('/') {
         return;
     }
     for tool in &mut definition.tools {
@@ -114,6 +120,15 @@ pub fn rooted(definition: &mut Definition, base: &str) {
         Some(hosts) => hosts.push(host),
         None => definition.toolkit["hosts"] = json!([host]),
     }
+}
+
+/// Fields of the connection in a template.
+fn fields(template: &str) -> impl Iterator<Item = &str> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    template.split("conn.").skip(1).map(move |rest| {
+        let end = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
+        &rest[..end]
+    })
 }
 
 /// The host of a root without templates.
@@ -185,10 +200,27 @@ mod tests {
     fn another_root_is_said_at_each_request_and_its_host_allowed() {
         let tools = json!([{"slug": "SHOP_GET", "request": {"path": "/x"}}]);
         let mut imported = definition("https://v2.shop.example/rest", tools.clone());
-        rooted(&mut imported, "https://v2.shop.example/rest/");
+        rooted(&mut imported, "https://v2.shop.example/rest/", &BTreeSet::new());
         assert_eq!(imported.tools[0]["request"].get("base_url"), None);
-        rooted(&mut imported, "https://api.shop.example");
+        rooted(&mut imported, "https://api.shop.example", &BTreeSet::new());
         assert_eq!(imported.tools[0]["request"]["base_url"], "https://v2.shop.example/rest");
         assert_eq!(imported.toolkit["hosts"], json!(["v2.shop.example"]));
+    }
+
+    #[test]
+    fn a_root_that_the_toolkit_knows_better_is_its_own() {
+        let root = |root: &str| {
+            let tools = json!([{"slug": "SHOP_GET", "request": {"path": "/x"}}]);
+            let mut imported = definition(root, tools);
+            let known = BTreeSet::from(["shop".to_owned()]);
+            rooted(&mut imported, "https://{{ conn.shop }}.shop.example", &known);
+            imported.tools[0]["request"].get("base_url").cloned()
+        };
+        assert_eq!(root("https://{{ conn.host }}"), None);
+        assert_eq!(root("https://{{ conn.host }}.shop.example"), None);
+        // What the toolkit's own root has of this path is not known.
+        assert!(root("https://{{ conn.host }}/v2").is_some());
+        let other = "https://{{ conn.shop }}.other.example";
+        assert_eq!(root(other), Some(other.into()));
     }
 }

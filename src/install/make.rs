@@ -78,7 +78,7 @@ pub(super) fn compile(
 ) -> Result<Ready> {
     let Made { slug, name, mut definition, mut report } = made;
     if let Some(base) = base {
-        merge::rooted(&mut definition, &base.file.base_url);
+        merge::rooted(&mut definition, &base.file.base_url, &base.connection_names());
     }
     let stored = |packed: &Packed| catalog::definition(packed).map_err(Error::internal);
     let old = before.map(stored).transpose()?.map(|(_, tools)| tools).unwrap_or_default();
@@ -101,7 +101,11 @@ pub(super) fn compile(
     let later = definition.tools.is_empty() && report.format.starts_with(super::remote::FORMAT);
     if tools == 0 && !later {
         let why = report.left_out.iter().take(20).map(|l| format!("{}: {}", l.what, l.why));
-        return Err(refused("None of the operations can be imported", why.collect()));
+        let problem = match report.operations {
+            0 => "The description has no operations",
+            _ => "None of the operations can be imported",
+        };
+        return Err(refused(problem, why.collect()));
     }
     let changes = diff(&old, &stored(&compiled.packed)?.1);
     let packed = compiled.packed;

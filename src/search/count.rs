@@ -100,7 +100,7 @@ pub(super) struct Counter<'a> {
     words: HashMap<Box<str>, Known>,
     classes: Vec<u32>,
     /// Texts that come again and again, such as those of common arguments.
-    texts: HashMap<&'a str, Rc<Text>>,
+    texts: HashMap<Box<str>, Rc<Text>>,
 }
 
 impl<'a> Counter<'a> {
@@ -177,17 +177,17 @@ impl<'a> Counter<'a> {
         counted
     }
 
-    fn repeated(&mut self, text: &'a str, count: impl FnOnce(&mut Self) -> Text) -> Rc<Text> {
+    fn repeated(&mut self, text: &str, count: impl FnOnce(&mut Self) -> Text) -> Rc<Text> {
         if let Some(counted) = self.texts.get(text) {
             return counted.clone();
         }
         let counted = Rc::new(count(self));
-        self.texts.insert(text, counted.clone());
+        self.texts.insert(text.into(), counted.clone());
         counted
     }
 
     /// Counts a tool's terms.
-    pub fn doc(&mut self, doc: &Doc<'a>) -> Counted {
+    pub fn doc(&mut self, doc: &Doc<'_>) -> Counted {
         let mut counted = Counted::default();
         let slug = self.text(own(doc.slug, doc.toolkit));
         counted.add(Field::Slug, &slug);

@@ -58,6 +58,21 @@ pub struct Index {
     pub(super) hints: HashMap<String, Vec<u32>>,
 }
 
+/// How far down a search goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limit {
+    /// Most tools.
+    pub most: usize,
+    /// The part of the best one's score below which a tool is not what was looked for.
+    pub part: f32,
+}
+
+impl From<usize> for Limit {
+    fn from(most: usize) -> Self {
+        Self { most, part: 0.0 }
+    }
+}
+
 /// A tool that was found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hit {
@@ -103,6 +118,12 @@ fn acts_of(doc: &Doc<'_>) -> Acts {
 impl Index {
     /// Makes the index.
     pub fn new<'a>(docs: impl Iterator<Item = Doc<'a>>) -> Self {
+        Self::of(|add| docs.for_each(|doc| add(&doc)))
+    }
+
+    /// Makes the index of what `each` hands over, one after the other: the texts of tens of thousands
+    /// of tools are never all there at once.
+    pub fn of(each: impl FnOnce(&mut dyn FnMut(&Doc<'_>))) -> Self {
         let lexicon = Lexicon::new();
         let (mut all, mut priors, mut named) = (Vec::new(), Vec::new(), Vec::new());
         let mut acts = Vec::new();
@@ -110,17 +131,18 @@ impl Index {
         let mut hints: HashMap<String, Vec<u32>> = HashMap::new();
         let mut counter = Counter::new(&lexicon);
         let mut averages: ByField = [0.0; FIELDS];
-        let mut last = ("", 0);
-        for doc in docs {
-            let counted = counter.doc(&doc);
+        let mut last = (String::new(), 0);
+        each(&mut |doc| {
+            let counted = counter.doc(doc);
             for (sum, length) in averages.iter_mut().zip(counted.lengths) {
                 *sum += length;
             }
             all.push(counted);
-            priors.push(prior(&doc));
-            acts.push(acts_of(&doc));
+            priors.push(prior(doc));
+            acts.push(acts_of(doc));
             if last.0 != doc.toolkit || all.len() == 1 {
-                last = (doc.toolkit, counter.number(&format!("{NAMED}{}", doc.toolkit)));
+                let term = counter.number(&format!("{NAMED}{}", doc.toolkit));
+                last = (doc.toolkit.to_owned(), term);
                 for name in [doc.toolkit, doc.toolkit_name] {
                     names.entry(words(name).collect()).or_insert(last.1);
                 }
@@ -130,7 +152,7 @@ impl Index {
                 }
             }
             named.push(last.1);
-        }
+        });
         let count = all.len() as f32;
         averages.iter_mut().for_each(|sum| *sum /= count.max(1.0));
         let mut pairs: Vec<(u32, u32)> = Vec::with_capacity(all.len() * 64);
@@ -231,20 +253,22 @@ impl Index {
         super::query::cut(self, text)
     }
 
-    /// The best `limit` of the tools that `allowed` lets through, best first. Others take no
+    /// The best of the tools that `allowed` lets through, best first. Others take no
     /// place and change no score. `near` says how near each tool is to the query by its meaning,
     /// not a number where nobody knows; empty: only words count.
     pub fn find(
         &self,
         query: &Query,
         near: &[f32],
-        limit: usize,
+        limit: impl Into<Limit>,
         mut allowed: impl FnMut(u32) -> bool,
     ) -> Vec<Hit> {
+        let limit = limit.into();
         let mut heap = self.scored(query, near);
-        let mut found = Vec::with_capacity(limit.min(heap.len()));
-        while found.len() < limit
+        let mut found: Vec<Hit> = Vec::new();
+        while found.len() < limit.most
             && let Some(Ranked(hit)) = heap.pop()
+            && found.first().is_none_or(|best| hit.score >= best.score * limit.part)
         {
             if allowed(hit.doc) {
                 found.push(hit);

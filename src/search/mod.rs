@@ -37,7 +37,7 @@ use crate::catalog::{Catalog, Catalogs, Entry, Layer, Toolkit};
 use crate::domain::id::ProjectId;
 pub use count::Doc;
 pub use embed::{Embeddings, Rows};
-pub use index::{Hit, Index, Near};
+pub use index::{Hit, Index, Limit, Near};
 pub use parts::Part;
 pub use query::Query;
 
@@ -67,6 +67,8 @@ struct Built {
     tools: Vec<(Arc<Toolkit>, Arc<Entry>)>,
     /// Where there is a model.
     meaning: Option<Meaning>,
+    /// What it was made of, where that is the server's catalogue.
+    of: Option<Arc<Catalog>>,
 }
 
 /// What the tools of an index mean.
@@ -81,14 +83,24 @@ impl Built {
             toolkit.tools.iter().map(move |tool| (toolkit.clone(), tool.clone()))
         });
         let tools: Vec<(Arc<Toolkit>, Arc<Entry>)> = all.collect();
-        let texts: Vec<Texts> = tools.iter().map(|(_, tool)| tool.texts()).collect();
-        let docs = tools.iter().zip(&texts);
-        let docs = docs.map(|((toolkit, tool), texts)| doc(toolkit, tool, texts));
-        let meaning = embeddings.map(|embeddings| Meaning {
-            rows: Rows::new(embeddings.want(docs.clone())),
-            embeddings: embeddings.clone(),
+        let (mut keys, mut wishes) = (Vec::new(), Vec::new());
+        let index = Index::of(|add| {
+            for (toolkit, tool) in &tools {
+                let texts = tool.texts();
+                let doc = doc(toolkit, tool, &texts);
+                if let Some(embeddings) = embeddings {
+                    let (key, text) = embeddings.wish(&doc);
+                    keys.push(key);
+                    wishes.push((key, text));
+                }
+                add(&doc);
+            }
         });
-        Self { index: Index::new(docs), tools, meaning }
+        let meaning = embeddings.map(|embeddings| {
+            embeddings.want(wishes);
+            Meaning { rows: Rows::new(keys), embeddings: embeddings.clone() }
+        });
+        Self { index, tools, meaning, of: None }
     }
 
     /// How near the tools are to a query by what they mean; empty when nobody knows.
@@ -134,7 +146,9 @@ impl Search {
     /// Makes the index, so that no request has to wait for it, or makes it anew after a change.
     /// Takes a second for twenty thousand tools.
     pub fn warm(&self) {
-        self.built.store(Some(Arc::new(self.make(self.catalogs.server().toolkits()))));
+        let catalog = self.catalogs.server();
+        let built = self.make(catalog.toolkits());
+        self.built.store(Some(Arc::new(Built { of: Some(catalog), ..built })));
     }
 
     fn built(&self) -> Arc<Built> {
@@ -162,12 +176,24 @@ impl Search {
             });
             own.built.get_or_init(|| Arc::new(self.make(own.layer.toolkits()))).clone()
         });
-        Searcher { built: self.built(), own, layer, catalog }
+        self.searcher(own, layer, catalog)
     }
 
     /// What a project without toolkits of its own can find.
     pub fn server(&self) -> Searcher {
-        Searcher { built: self.built(), own: None, layer: None, catalog: self.catalogs.server() }
+        self.searcher(None, None, self.catalogs.server())
+    }
+
+    fn searcher(
+        &self,
+        own: Option<Arc<Built>>,
+        layer: Option<Arc<Layer>>,
+        catalog: Arc<Catalog>,
+    ) -> Searcher {
+        let built = self.built();
+        let server = self.catalogs.server();
+        let is_current = built.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, &server));
+        Searcher { built, own, layer, catalog, is_current }
     }
 }
 
@@ -177,6 +203,8 @@ pub struct Searcher {
     own: Option<Arc<Built>>,
     layer: Option<Arc<Layer>>,
     catalog: Arc<Catalog>,
+    /// Whether the index is of what the server has now.
+    is_current: bool,
 }
 
 impl fmt::Debug for Searcher {
@@ -215,17 +243,21 @@ impl Searcher {
         parts::parts(&self.built.index, text)
     }
 
-    /// The best `limit` of the tools that `allowed` lets through, best first. Others take no
+    /// The best of the tools that `allowed` lets through, best first. Others take no
     /// place.
     pub fn find(
         &self,
         query: &Query,
-        limit: usize,
+        limit: impl Into<Limit>,
         mut allowed: impl FnMut(&Toolkit, &Entry) -> bool,
     ) -> Vec<Found<'_>> {
-        // The index may be older than the catalogue: what counts is what there is now.
+        let limit = limit.into();
         let place = |doc: u32| {
             let (toolkit, tool) = self.built.tools.get(doc as usize)?;
+            if self.is_current {
+                return (!self.is_own(toolkit)).then_some((toolkit, tool));
+            }
+            // The index is older than the catalogue: what counts is what there is now.
             let found = self.catalog.tool(tool.slug())?;
             (found.0.slug() == toolkit.slug() && !self.is_own(found.0)).then_some(found)
         };
@@ -239,9 +271,11 @@ impl Searcher {
         });
         let mut found: Vec<Found<'_>> = found.collect();
         if let Some(own) = &self.own {
-            found.extend(self.find_own(own, query, limit.min(OWN), &mut allowed));
+            found.extend(self.find_own(own, query, limit.most.min(OWN), &mut allowed));
             found.sort_by(|a, b| b.score.total_cmp(&a.score));
-            found.truncate(limit);
+            let least = found.first().map_or(0.0, |best| best.score * limit.part);
+            found.retain(|found| found.score >= least);
+            found.truncate(limit.most);
         }
         found
     }

@@ -1,5 +1,7 @@
 //! Word search over the catalogue, in memory.
 
+use std::borrow::Cow;
+
 /// A query, cut into words.
 #[derive(Debug)]
 pub struct Words(Vec<String>);
@@ -8,14 +10,19 @@ pub struct Words(Vec<String>);
 const NOISE: [&str; 14] =
     ["a", "an", "the", "to", "of", "in", "on", "for", "with", "and", "or", "my", "me", "from"];
 
-fn words(text: &str) -> impl Iterator<Item = String> {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_lowercase)
+fn words(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let all = text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
+    // Most words are in lower case; a list of thousands of texts is searched for every request.
+    all.map(|word| match word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
+        true => Cow::Borrowed(word),
+        false => Cow::Owned(word.to_lowercase()),
+    })
 }
 
 impl Words {
     /// Cuts a query; at most 20 words count.
     pub fn of(query: &str) -> Self {
-        let all: Vec<String> = words(query).take(20).collect();
+        let all: Vec<String> = words(query).take(20).map(Cow::into_owned).collect();
         let telling: Vec<String> =
             all.iter().filter(|w| !NOISE.contains(&w.as_str())).cloned().collect();
         Self(if telling.is_empty() { all } else { telling })
@@ -24,9 +31,9 @@ impl Words {
     /// How well a thing matches: how many of the words it has, then how prominently. None when
     /// it has none of them.
     pub fn score(&self, slug: &str, name: &str, description: &str) -> Option<(usize, usize)> {
-        let slug: Vec<String> = words(slug).collect();
-        let name: Vec<String> = words(name).collect();
-        let mut description_words: Option<Vec<String>> = None;
+        let slug: Vec<Cow<'_, str>> = words(slug).collect();
+        let name: Vec<Cow<'_, str>> = words(name).collect();
+        let mut description_words: Option<Vec<Cow<'_, str>>> = None;
         let (mut found, mut weight) = (0, 0);
         for word in &self.0 {
             let worth = best(word, &slug, 6).max(best(word, &name, 5));
@@ -65,13 +72,11 @@ impl Words {
 }
 
 /// What a word is worth in a text: all of it for the whole word, less for a beginning.
-fn best(word: &str, text: &[String], whole: usize) -> usize {
+fn best(word: &str, text: &[Cow<'_, str>], whole: usize) -> usize {
     if text.iter().any(|w| w == word) {
         whole
     } else if word.len() >= 3
-        && text
-            .iter()
-            .any(|w| w.starts_with(word) || (w.len() >= 4 && word.starts_with(w.as_str())))
+        && text.iter().any(|w| w.starts_with(word) || (w.len() >= 4 && word.starts_with(&**w)))
     {
         whole / 2
     } else {

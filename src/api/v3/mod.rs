@@ -14,6 +14,7 @@ mod realtime;
 mod scopes;
 mod session;
 mod session_configs;
+mod tool_filter;
 mod tool_router;
 mod tool_view;
 mod toolkit_detail;

@@ -102,16 +102,6 @@ impl<'a> Found<'a> {
         self.tool.tags.iter().map(String::as_str).collect()
     }
 
-    /// Whether it has a tag, in any case.
-    pub fn has_tag(&self, tag: &str) -> bool {
-        self.tool.tags.iter().any(|own| own.eq_ignore_ascii_case(tag))
-    }
-
-    /// Whether it may need a scope.
-    pub fn has_scope(&self, scope: &str) -> bool {
-        self.tool.def.scopes.iter().flatten().any(|own| own == scope)
-    }
-
     /// Every scope of every set, once.
     fn scopes(&self) -> Vec<&'a str> {
         let mut scopes: Vec<&str> = Vec::new();

@@ -260,22 +260,26 @@ fn item(app: &App, toolkit: &Toolkit) -> ToolkitItem {
     }
 }
 
-fn in_category(toolkit: &Toolkit, wanted: &str) -> bool {
-    let wanted = wanted.trim().to_lowercase().replace(' ', "-");
-    toolkit.file.categories.iter().any(|id| id.to_lowercase() == wanted)
+/// A category as filters spell it: by its id or its name.
+fn category_id(wanted: &str) -> String {
+    wanted.trim().to_lowercase().replace(' ', "-")
 }
 
-fn sort(toolkits: &mut [Arc<Toolkit>], by: SortBy) {
+fn in_category(toolkit: &Toolkit, id: &str) -> bool {
+    toolkit.file.categories.iter().any(|own| own.eq_ignore_ascii_case(id))
+}
+
+fn sort(toolkits: &mut [&Arc<Toolkit>], by: SortBy) {
     match by {
-        SortBy::Alphabetically => toolkits.sort_by_key(|t| t.file.name.to_lowercase()),
-        SortBy::Usage => toolkits.sort_by_key(|t| {
+        SortBy::Alphabetically => toolkits.sort_by_cached_key(|t| t.file.name.to_lowercase()),
+        SortBy::Usage => toolkits.sort_by_cached_key(|&t| {
             let popular = in_category(t, "popular");
-            (t.tools.is_empty(), !popular, std::cmp::Reverse(t.tools.len()), t.file.slug.clone())
+            (t.tools.is_empty(), !popular, std::cmp::Reverse(t.tools.len()), &*t.file.slug)
         }),
     }
 }
 
-fn cut(app: &App, toolkits: &[Arc<Toolkit>], request: PageRequest) -> Page<ToolkitItem> {
+fn cut(app: &App, toolkits: &[&Arc<Toolkit>], request: PageRequest) -> Page<ToolkitItem> {
     let total = i64::try_from(toolkits.len()).unwrap_or(i64::MAX);
     let skip = usize::try_from(request.offset()).unwrap_or(usize::MAX);
     let take = usize::try_from(request.limit).unwrap_or(0);
@@ -293,7 +297,7 @@ async fn list(
 ) -> Result<Json<Page<ToolkitItem>>> {
     let request = page(query.limit, query.cursor.as_deref(), 20)?;
     let catalog = app.catalog(&key.project.id);
-    let mut toolkits = catalog.toolkits().to_vec();
+    let mut toolkits: Vec<&Arc<Toolkit>> = catalog.toolkits().iter().collect();
     match (query.managed_by, query.kind) {
         (Some(ManagedBy::Project), Some(Provenance::Native))
         | (Some(ManagedBy::Composio), Some(Provenance::Custom)) => toolkits.clear(),
@@ -306,7 +310,8 @@ async fn list(
         _ => {}
     }
     if let Some(category) = &query.category {
-        toolkits.retain(|t| in_category(t, category));
+        let id = category_id(category);
+        toolkits.retain(|t| in_category(t, &id));
     }
     // The first page has those that a model can use at once.
     sort(&mut toolkits, query.sort_by.unwrap_or(SortBy::Usage));
@@ -328,15 +333,15 @@ async fn multi(
 ) -> Result<Json<Page<ToolkitItem>>> {
     let request = page(body.limit.map(|l| l as i64), body.cursor.as_deref(), 20)?;
     let catalog = app.catalog(&key.project.id);
-    let mut toolkits: Vec<Arc<Toolkit>> = match &body.toolkits {
-        None => catalog.toolkits().to_vec(),
+    let mut toolkits: Vec<&Arc<Toolkit>> = match &body.toolkits {
+        None => catalog.toolkits().iter().collect(),
         Some(slugs) => {
-            let mut found: Vec<Arc<Toolkit>> = Vec::new();
+            let mut found: Vec<&Arc<Toolkit>> = Vec::new();
             for slug in slugs.iter().take(1000) {
                 if let Some(toolkit) = catalog.toolkit(slug)
                     && !found.iter().any(|known| known.file.slug == toolkit.file.slug)
                 {
-                    found.push(toolkit.clone());
+                    found.push(toolkit);
                 }
             }
             found
@@ -346,7 +351,8 @@ async fn multi(
         toolkits.clear();
     }
     if let Some(category) = body.category.as_deref().filter(|c| !c.is_empty()) {
-        toolkits.retain(|t| in_category(t, category));
+        let id = category_id(category);
+        toolkits.retain(|t| in_category(t, &id));
     }
     if let Some(by) = body.sort_by {
         sort(&mut toolkits, by);

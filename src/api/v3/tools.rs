@@ -1,6 +1,6 @@
 //! Tools: what there is, and with which schemas.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -9,18 +9,19 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::tool_filter::{Cut, Filter};
 use super::tool_view::{Found, SessionTool, ToolItem, meta_tool};
 use crate::api::auth::ProjectKey;
 use crate::api::errors::CommonErrors;
 use crate::api::extract::query::Versions;
 use crate::api::extract::{Json, Path, Query, page, query};
 use crate::app::{App, AppState};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Toolkit};
 use crate::domain::connection::{AuthConfig, Project};
 use crate::domain::id::AuthConfigId;
 use crate::domain::page::{Page, PageRequest};
 use crate::error::{Error, Result, codes};
-use crate::search::Searcher;
+use crate::search::{Limit, Searcher};
 use crate::session::meta::Meta;
 
 /// The part of the best score below which a tool is not what was looked for.
@@ -113,65 +114,39 @@ async fn auth_configs(
     Ok(configs)
 }
 
-fn filtered<'a>(
-    catalog: &'a Catalog,
-    query: &ListQuery,
-    configs: Option<&[std::sync::Arc<AuthConfig>]>,
-) -> Result<Vec<Found<'a>>> {
-    let mut found = Vec::new();
-    for toolkit in catalog.toolkits() {
-        let slug = &toolkit.file.slug;
-        let listed = !query.toolkit_slug.is_empty();
-        if listed && !query.toolkit_slug.iter().any(|wanted| wanted.eq_ignore_ascii_case(slug)) {
-            continue;
-        }
-        let own: Option<Vec<&AuthConfig>> = configs.map(|configs| {
-            configs.iter().map(AsRef::as_ref).filter(|c| c.toolkit_slug == *slug).collect()
-        });
-        if own.as_ref().is_some_and(Vec::is_empty) {
-            continue;
-        }
-        let version = toolkit.version(query.toolkit_versions.of(slug))?;
-        let begin = found.len();
-        for tool in &toolkit.tools {
-            let allowed = own.as_ref().is_none_or(|configs| {
-                configs.iter().any(|config| match &config.restrict_to_tools {
-                    None => true,
-                    Some(tools) => tools.iter().any(|t| {
-                        *t == tool.def.slug || tool.def.aliases.iter().any(|alias| alias == t)
-                    }),
-                })
-            });
-            let candidate = Found { toolkit, tool, slug: &tool.def.slug, version };
-            if allowed
-                && (query.include_deprecated.unwrap_or(true) || tool.def.deprecated.is_none())
-                && (!query.important.unwrap_or(false) || candidate.has_tag("important"))
-                && (query.tags.is_empty() || query.tags.iter().any(|t| candidate.has_tag(t)))
-                && (query.scopes.is_empty() || query.scopes.iter().any(|s| candidate.has_scope(s)))
-            {
-                found.push(candidate);
-            }
-        }
-        // The default set of a toolkit comes first: a short page is the most useful one.
-        if let Some(own) = found.get_mut(begin..) {
-            own.sort_by_key(|f| !f.has_tag("important"));
-        }
-    }
-    Ok(found)
+/// The version of a toolkit that is asked for.
+fn version<'a>(toolkit: &'a Toolkit, versions: &Versions) -> Result<&'a str> {
+    toolkit.version(versions.of(toolkit.slug()))
 }
 
-/// Those of the tools that a search finds, best first.
-async fn searched<'a>(searcher: &Searcher, text: &str, found: Vec<Found<'a>>) -> Vec<Found<'a>> {
+/// Those of the tools that a search finds, best first; none when the query says nothing.
+async fn searched<'a>(
+    searcher: &'a Searcher,
+    text: &str,
+    filter: &Filter<'_>,
+    request: PageRequest,
+    versions: &Versions,
+) -> Result<Option<Cut<'a>>> {
     let query = searcher.ask(text).await;
     if query.is_empty() {
-        return found;
+        return Ok(None);
     }
-    let mut known: HashMap<&str, Found<'a>> =
-        found.into_iter().map(|found| (found.tool.slug(), found)).collect();
-    let hits = searcher.find(&query, usize::MAX, |_, tool| known.contains_key(tool.slug()));
-    let best = hits.first().map_or(0.0, |hit| hit.score);
-    let near = hits.into_iter().take_while(|hit| hit.score >= best * FAR);
-    near.filter_map(|hit| known.remove(hit.tool.slug())).collect()
+    let catalog = searcher.catalog();
+    for toolkit in catalog.toolkits().iter().filter(|toolkit| filter.toolkit(toolkit)) {
+        version(toolkit, versions)?;
+    }
+    let near = Limit { most: usize::MAX, part: FAR };
+    let hits = searcher
+        .find(&query, near, |toolkit, tool| filter.toolkit(toolkit) && filter.tool(toolkit, tool));
+    let skip = usize::try_from(request.offset()).unwrap_or(usize::MAX);
+    let take = usize::try_from(request.limit).unwrap_or(0);
+    let mut cut = Cut { found: Vec::new(), total: hits.len() };
+    for hit in hits.into_iter().skip(skip).take(take) {
+        let (toolkit, tool) = (hit.toolkit, hit.tool);
+        let version = version(toolkit, versions)?;
+        cut.found.push(Found { toolkit, tool, slug: &tool.def.slug, version });
+    }
+    Ok(Some(cut))
 }
 
 /// List tools.
@@ -193,12 +168,26 @@ async fn list(
         [] => None,
         ids => Some(auth_configs(&app, &key.project, ids).await?),
     };
-    let found = filtered(catalog, &query, configs.as_deref())?;
-    let found = match query.query.as_ref().or(query.search.as_ref()) {
-        Some(search) => searched(&searcher, search, found).await,
-        _ => found,
+    let filter = Filter {
+        toolkits: &query.toolkit_slug,
+        configs,
+        important: query.important.unwrap_or(false),
+        deprecated: query.include_deprecated.unwrap_or(true),
+        tags: &query.tags,
+        scopes: &query.scopes,
     };
-    Ok(Json(cut(found, request, |found| found.listed())).into_response())
+    let versions = &query.toolkit_versions;
+    let cut = match query.query.as_ref().or(query.search.as_ref()) {
+        Some(search) => searched(&searcher, search, &filter, request, versions).await?,
+        None => None,
+    };
+    let cut = match cut {
+        Some(cut) => cut,
+        None => filter.page(catalog, request, |toolkit| version(toolkit, versions))?,
+    };
+    let items = cut.found.iter().filter_map(Found::listed).collect();
+    let total = i64::try_from(cut.total).unwrap_or(i64::MAX);
+    Ok(Json(Page::new(items, total, request)).into_response())
 }
 
 fn cut<T, I>(found: Vec<T>, request: PageRequest, item: impl Fn(T) -> Option<I>) -> Page<I> {

@@ -118,13 +118,15 @@ impl Embeddings {
         key
     }
 
-    /// Asks for vectors of tools that have none yet. Returns their keys, in their order.
-    pub fn want<'a>(&self, docs: impl Iterator<Item = Doc<'a>>) -> Vec<Key> {
-        let texts = docs.map(|doc| text(&doc)).map(|text| (self.key(&text), text));
-        let texts: Vec<(Key, String)> = texts.collect();
-        let keys = texts.iter().map(|(key, _)| *key).collect();
-        self.wanted.add(texts.into_iter().filter(|(key, _)| !self.shelf.has(key)));
-        keys
+    /// What the vector of a tool is made of, and its key.
+    pub fn wish(&self, doc: &Doc<'_>) -> (Key, String) {
+        let text = text(doc);
+        (self.key(&text), text)
+    }
+
+    /// Asks for vectors of tools that have none yet.
+    pub fn want(&self, wishes: impl IntoIterator<Item = (Key, String)>) {
+        self.wanted.add(wishes.into_iter().filter(|(key, _)| !self.shelf.has(key)));
     }
 
     /// The vector of a query. None when the model does not make one in time: a search without it is

@@ -25,7 +25,7 @@ fn githubs_every_known_name_is_a_tool() {
     let providers = Providers::default();
     let catalogs = Catalogs::over(Catalog::load(None, &providers).unwrap());
     let base = catalogs.built_in("github").unwrap();
-    merge::rooted(&mut imported, &base.file.base_url);
+    merge::rooted(&mut imported, &base.file.base_url, &base.connection_names());
     let (toolkit, tools) = (&imported.toolkit, &imported.tools);
     let made = compile(toolkit, tools, Some(&*base), &providers, catalogs.opened()).unwrap();
     assert_eq!(made.bad, []);

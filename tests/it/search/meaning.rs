@@ -163,6 +163,14 @@ impl Embedder for Counting {
     }
 }
 
+/// Asks for the vectors of tools.
+fn wanted(embeddings: &Embeddings, docs: &[Doc<'_>]) -> Rows {
+    let wishes: Vec<_> = docs.iter().map(|doc| embeddings.wish(doc)).collect();
+    let keys = wishes.iter().map(|(key, _)| *key).collect();
+    embeddings.want(wishes);
+    Rows::new(keys)
+}
+
 #[tokio::test]
 async fn vectors_are_made_once_for_all_servers_and_find_what_has_no_word_in_common() {
     let app = TestApp::new().await;
@@ -174,7 +182,7 @@ async fn vectors_are_made_once_for_all_servers_and_find_what_has_no_word_in_comm
     let first = Arc::new(Embeddings::of(counting.clone()));
     assert!(first.query("anything").await.is_none(), "there is nothing to compare it with");
     let stop = CancellationToken::new();
-    let rows = Rows::new(first.want(docs().into_iter()));
+    let rows = wanted(&first, &docs());
     let filling = tokio::spawn(first.clone().fill(app.app.db.clone(), stop.clone()));
     filled(&first, 3).await;
     for (text, best) in [
@@ -197,7 +205,7 @@ async fn vectors_are_made_once_for_all_servers_and_find_what_has_no_word_in_comm
     // Another server, whose model is away, has the vectors of the first.
     let away = Arc::new(Counting { inner: None, asked: Mutex::default() });
     let second = Arc::new(Embeddings::of(away.clone()));
-    let again = Rows::new(second.want(docs().into_iter()));
+    let again = wanted(&second, &docs());
     let stop = CancellationToken::new();
     let filling = tokio::spawn(second.clone().fill(app.app.db.clone(), stop.clone()));
     filled(&second, 3).await;

@@ -135,24 +135,23 @@ fn walk(value: &Value, at: &mut String, names: bool, each: &mut dyn FnMut(&str, 
     }
 }
 
-/// Puts other texts in the place of references.
-fn rewrite(value: &mut Value, names: bool, new: &mut dyn FnMut(&str) -> Option<String>) {
+/// Puts other texts in the place of references, wherever one may be: what is data in one place can be a part
+/// that is referred to in another.
+fn rewrite(value: &mut Value, new: &mut dyn FnMut(&str) -> Option<String>) {
     match value {
         Value::Object(fields) => {
             for (key, inner) in fields.iter_mut() {
-                if !names && DATA.contains(&key.as_str()) {
-                    continue;
-                }
-                if let (true, Value::String(reference)) = (key == "$ref", &mut *inner) {
-                    if let Some(text) = new(reference) {
-                        *reference = text;
+                match inner {
+                    Value::String(reference) if key == "$ref" => {
+                        if let Some(text) = new(reference) {
+                            *reference = text;
+                        }
                     }
-                    continue;
+                    _ => rewrite(inner, new),
                 }
-                rewrite(inner, !names && NAMES.contains(&key.as_str()), new);
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|inner| rewrite(inner, false, new)),
+        Value::Array(items) => items.iter_mut().for_each(|inner| rewrite(inner, new)),
         _ => {}
     }
 }
@@ -305,13 +304,13 @@ impl Documents {
             lost.insert(shown.clone(), why);
             Some(shown)
         };
-        rewrite(root, false, &mut |reference| leads(&self.base, None, reference));
+        rewrite(root, &mut |reference| leads(&self.base, None, reference));
         let mut documents: Vec<Value> = Vec::with_capacity(numbers.len());
         for (address, document) in &self.known {
             let (Ok(document), Ok(base)) = (document, Url::parse(address)) else { continue };
             let home = Some(documents.len());
             let mut document = document.clone();
-            rewrite(&mut document, false, &mut |reference| leads(&base, home, reference));
+            rewrite(&mut document, &mut |reference| leads(&base, home, reference));
             documents.push(document);
         }
         if let (false, Value::Object(fields)) = (documents.is_empty(), root) {

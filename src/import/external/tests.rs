@@ -72,6 +72,18 @@ fn data_is_no_reference_and_a_property_may_be_called_as_data_is() {
 }
 
 #[test]
+fn a_part_may_be_called_as_data_is() {
+    let mut root = shop(json!({"$ref": "parts.json#/default"}));
+    let mut documents = Documents::of(Some(BASE), None);
+    documents.add(&at("parts.json"), Ok(json!({"default": {"items": {"$ref": "more.json"}}})));
+    assert_eq!(documents.wanted(&root), [at("more.json")]);
+    documents.add(&at("more.json"), Ok(json!({"type": "string"})));
+    documents.bundle(&mut root);
+    let items = root.pointer("/x-patchbay-documents/1/default/items").unwrap();
+    assert_eq!(items["$ref"], "#/x-patchbay-documents/0");
+}
+
+#[test]
 fn what_cannot_be_had_has_a_reason() {
     let mut root = shop(json!({"anyOf": [
         {"$ref": "https://other.example/x.json#/A"}, {"$ref": "near.json#/Nope"}, {"$ref": "https://"},

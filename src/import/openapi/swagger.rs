@@ -1,6 +1,7 @@
 //! Swagger 2.0 brought into the form of OpenAPI 3.0. What can stay where it is stays there, so that
 //! places in reports are those of the document.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
@@ -32,8 +33,50 @@ const SCHEMA_KEYS: [&str; 20] = [
     "title",
 ];
 
+/// Values that may be there several times, because many operations refer to one parameter or one schema is
+/// sent in several ways.
+const MOST_COPIED: usize = 2_000_000;
+
+/// The document, and how many of its values may be copied.
+struct Source<'a> {
+    root: &'a Value,
+    left: Cell<usize>,
+}
+
+impl Source<'_> {
+    /// Whether there is room for another copy of a value.
+    fn has_room(&self, value: &Value) -> bool {
+        fn take(value: &Value, left: &mut usize) -> bool {
+            let Some(less) = left.checked_sub(1) else { return false };
+            *left = less;
+            match value {
+                Value::Array(items) => items.iter().all(|item| take(item, left)),
+                Value::Object(fields) => fields.values().all(|item| take(item, left)),
+                _ => true,
+            }
+        }
+        let mut left = self.left.get();
+        let fits = take(value, &mut left);
+        self.left.set(left);
+        fits
+    }
+
+    /// The media types of a body, each with the schema; of a schema that is too large for that, the first.
+    fn media<'k>(&self, kinds: impl Iterator<Item = &'k str>, schema: &Value) -> Value {
+        let mut media = Map::new();
+        for kind in kinds {
+            if !media.is_empty() && !self.has_room(schema) {
+                break;
+            }
+            media.insert(kind.to_owned(), json!({"schema": schema}));
+        }
+        media.into()
+    }
+}
+
 /// The document in the form of 3.0.
 pub(super) fn convert(document: &Value) -> Value {
+    let source = &Source { root: document, left: Cell::new(MOST_COPIED) };
     let mut out = document.as_object().cloned().unwrap_or_default();
     out.insert("servers".into(), servers(document));
     let consumes = list(document.get("consumes"));
@@ -44,20 +87,20 @@ pub(super) fn convert(document: &Value) -> Value {
         out.insert("components".into(), json!({"securitySchemes": schemes}));
     }
     if let Some(Value::Object(responses)) = out.get_mut("responses") {
-        responses.values_mut().for_each(|r| response(r, &produces));
+        responses.values_mut().for_each(|r| response(source, r, &produces));
     }
     let Some(Value::Object(mut paths)) = out.remove("paths") else { return out.into() };
     let mut elsewhere = BTreeSet::new();
     for item in paths.values_mut() {
         elsewhere.extend(external(document, item));
-        path_item(document, item, &consumes, &produces);
+        path_item(source, item, &consumes, &produces);
     }
     out.insert("paths".into(), paths.into());
     let mut out = Value::Object(out);
     // What was in other documents is converted where it is, once.
     for pointer in &elsewhere {
         if let Some(item) = out.pointer_mut(pointer) {
-            path_item(document, item, &consumes, &produces);
+            path_item(source, item, &consumes, &produces);
         }
     }
     let items = out["paths"].as_object().into_iter().flatten().map(|(_, item)| item);
@@ -68,7 +111,7 @@ pub(super) fn convert(document: &Value) -> Value {
     let responses: BTreeSet<String> = responses.collect();
     for pointer in &responses {
         if let Some(one) = out.pointer_mut(pointer) {
-            response(one, &produces);
+            response(source, one, &produces);
         }
     }
     out
@@ -94,10 +137,10 @@ fn external(document: &Value, value: &Value) -> Vec<String> {
     pointers
 }
 
-fn path_item(document: &Value, item: &mut Value, consumes: &[String], produces: &[String]) {
+fn path_item(source: &Source<'_>, item: &mut Value, consumes: &[String], produces: &[String]) {
     let Value::Object(item) = item else { return };
     // A body that all operations of a path share is each one's own.
-    let shared = parameters(document, item.get("parameters"));
+    let shared = parameters(source, item.get("parameters"));
     let (bodies, plain): (Vec<Value>, Vec<Value>) = shared.into_iter().partition(is_body);
     for (key, value) in item.iter_mut() {
         let lower = key.to_ascii_lowercase();
@@ -106,7 +149,7 @@ fn path_item(document: &Value, item: &mut Value, consumes: &[String], produces: 
             let consumes = if given.is_empty() { consumes } else { &given };
             let given = list(value.get("produces"));
             let produces = if given.is_empty() { produces } else { &given };
-            operation(document, value, &bodies, consumes, produces);
+            operation(source, value, &bodies, consumes, produces);
         }
     }
     if item.contains_key("parameters") {
@@ -157,11 +200,11 @@ fn security(scheme: Value) -> Value {
 }
 
 /// A list of parameters with references followed.
-fn parameters(document: &Value, value: Option<&Value>) -> Vec<Value> {
+fn parameters(source: &Source<'_>, value: Option<&Value>) -> Vec<Value> {
     let list = value.and_then(Value::as_array).into_iter().flatten();
     list.map(|parameter| {
-        let target = parameter["$ref"].as_str().and_then(|r| super::find(document, r));
-        target.unwrap_or(parameter).clone()
+        let target = parameter["$ref"].as_str().and_then(|r| super::find(source.root, r));
+        target.filter(|target| source.has_room(target)).unwrap_or(parameter).clone()
     })
     .collect()
 }
@@ -171,13 +214,13 @@ fn is_body(parameter: &Value) -> bool {
 }
 
 fn operation(
-    document: &Value,
+    source: &Source<'_>,
     value: &mut Map<String, Value>,
     shared: &[Value],
     consumes: &[String],
     produces: &[String],
 ) {
-    let own = parameters(document, value.get("parameters"));
+    let own = parameters(source, value.get("parameters"));
     let (mut bodies, plain): (Vec<Value>, Vec<Value>) = own.into_iter().partition(is_body);
     let known = |p: &Value| (p["in"].clone(), p["name"].clone());
     for body in shared {
@@ -190,15 +233,15 @@ fn operation(
     }
     let plain: Vec<Value> = plain.into_iter().map(parameter).collect();
     value.insert("parameters".into(), plain.into());
-    if let Some(body) = body(bodies, consumes) {
+    if let Some(body) = body(source, bodies, consumes) {
         value.insert("requestBody".into(), body);
     }
     if let Some(Value::Object(responses)) = value.get_mut("responses") {
-        responses.values_mut().for_each(|r| response(r, produces));
+        responses.values_mut().for_each(|r| response(source, r, produces));
     }
 }
 
-fn body(parameters: Vec<Value>, consumes: &[String]) -> Option<Value> {
+fn body(source: &Source<'_>, parameters: Vec<Value>, consumes: &[String]) -> Option<Value> {
     if let Some(body) = parameters.iter().find(|p| p["in"] == "body") {
         let mut kinds: Vec<&str> = consumes.iter().map(String::as_str).collect();
         kinds.retain(|kind| !kind.contains("form"));
@@ -206,8 +249,7 @@ fn body(parameters: Vec<Value>, consumes: &[String]) -> Option<Value> {
             kinds.push("application/json");
         }
         let schema = body.get("schema").cloned().unwrap_or_else(|| json!({}));
-        let media: Map<String, Value> =
-            kinds.into_iter().map(|kind| (kind.to_owned(), json!({"schema": schema}))).collect();
+        let media = source.media(kinds.into_iter(), &schema);
         return Some(json!({
             "description": body["description"],
             "required": body["required"] == true,
@@ -283,12 +325,11 @@ fn parameter(parameter: Value) -> Value {
     out.into()
 }
 
-fn response(response: &mut Value, produces: &[String]) {
+fn response(source: &Source<'_>, response: &mut Value, produces: &[String]) {
     let Value::Object(fields) = response else { return };
     let Some(schema) = fields.remove("schema") else { return };
     let usual = ["application/json".to_owned()];
     let kinds = if produces.is_empty() { &usual[..] } else { produces };
-    let media: Map<String, Value> =
-        kinds.iter().map(|kind| (kind.clone(), json!({"schema": schema}))).collect();
-    fields.insert("content".into(), media.into());
+    let media = source.media(kinds.iter().map(String::as_str), &schema);
+    fields.insert("content".into(), media);
 }

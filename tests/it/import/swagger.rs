@@ -1,6 +1,6 @@
 //! Swagger 2.0.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::imported;
 
@@ -52,4 +52,37 @@ fn swagger_is_imported_with_its_bodies_forms_and_lists() {
     assert_eq!(body, json!([["photo", "a.png", "\u{fffd}PNG"], ["title", "-", "t"]]));
     let injection = &shop.definition.toolkit["auth"][0]["inject"];
     assert_eq!(injection, &json!({"headers": {"X-Token": "{{ cred.api_key }}"}}));
+}
+
+#[test]
+fn a_parameter_that_everything_refers_to_does_not_grow_with_what_refers_to_it() {
+    let fields: serde_json::Map<String, Value> =
+        (0..2_000).map(|i| (format!("field{i}"), json!({"type": "string"}))).collect();
+    let kinds: Vec<String> = (0..2_000).map(|i| format!("application/x{i}+json")).collect();
+    let paths: serde_json::Map<String, Value> = (0..3_000)
+        .map(|i| {
+            let post = json!({"operationId": format!("do{i}"), "parameters": [{"$ref": "#/parameters/big"}],
+                "consumes": kinds[..i % 20], "responses": {}});
+            (format!("/do/{i}"), json!({"post": post}))
+        })
+        .collect();
+    let document = json!({
+        "swagger": "2.0", "info": {"title": "Shop"}, "host": "api.shop.io", "produces": kinds, "paths": paths,
+        "parameters": {"big": {"name": "b", "in": "body", "schema": {"type": "object", "properties": fields}}},
+        "responses": {"r": {"description": "", "schema": {"type": "object", "properties": fields}}},
+    });
+    let before = peak();
+    let (definition, _) =
+        patchbay::import::import(document.to_string().as_bytes(), &super::options(), &|_, _| {})
+            .unwrap();
+    assert_eq!(definition.tools.len(), 3_000);
+    // Two thousand fields three thousand times would be gigabytes.
+    assert!(peak().saturating_sub(before) < 2_000_000, "{} KB", peak() - before);
+}
+
+/// The most memory that this process had, in KB; 0 where that is not known.
+fn peak() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }

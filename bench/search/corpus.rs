@@ -26,6 +26,7 @@ pub struct Item {
     params: Vec<(String, String)>,
     tags: Vec<String>,
     deprecated: bool,
+    second: bool,
 }
 
 impl Item {
@@ -42,6 +43,7 @@ impl Item {
             tags: self.tags.iter().map(String::as_str).collect(),
             important: self.tags.iter().any(|tag| tag == "important"),
             deprecated: self.deprecated,
+            second: self.second,
         }
     }
 
@@ -73,6 +75,7 @@ impl Item {
             toolkit_text: toolkit.file.description.clone(),
             params: tool.texts(),
             tags: tool.def.tags.clone(),
+            second: !toolkit.file.tools_of.is_empty(),
             deprecated: tool.def.deprecated.is_some(),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::entry::Entry;
+use super::entry::{Entry, Shell};
 use super::model::{self, ToolkitFile};
 use super::source::SourceFile;
 use super::{Toolkit, check, load, plan};
@@ -48,23 +48,25 @@ fn tools(
         }
     }
     let names = names(file, &sources);
+    let shell = Shell { file: file.clone(), provider: provider.cloned(), opened: Arc::default() };
+    let shell = Arc::new(shell);
     let mut made = Vec::new();
     for source in sources {
         for entry in &source.tools {
-            let Ok(opened) = entry.open() else { continue };
-            let def = def(&opened.def, &source.file, &names);
+            let Ok(there) = entry.definition() else { continue };
+            let def = def(&there, &source.file, &names);
+            if is_checked {
+                made.push(Arc::new(Entry::kept(def, &shell)));
+                continue;
+            }
             let label =
                 SourceFile { label: format!("toolkits/{}", file.slug), text: String::new() };
             let mut found = Vec::new();
-            if !is_checked {
-                check::tool(&label, file, &def, &mut found);
-            }
+            check::tool(&label, file, &def, &mut found);
             match load::tool(def, file, provider) {
                 Ok(tool) => {
-                    if !is_checked {
-                        check::templates(&label, file, &tool, &mut found);
-                    }
-                    made.push(Arc::new(Entry::open_one(tool)));
+                    check::templates(&label, file, &tool, &mut found);
+                    made.push(Arc::new(Entry::kept(tool.def, &shell)));
                 }
                 Err((slug, why)) => {
                     found.extend(why.into_iter().map(|why| format!("{slug}: {why}")))

@@ -27,6 +27,8 @@ use crate::error::{Error, Result, codes};
 const KEPT: u64 = 6 * 1024 * 1024;
 /// About how many tools that is.
 const KEPT_ITEMS: usize = 2000;
+/// Characters of a definition that was not counted.
+const USUAL: u64 = 3000;
 /// Longest definition of one tool; an import makes none that is nearly as long.
 pub(super) const MOST_BYTES: usize = 4 * 1024 * 1024;
 
@@ -128,8 +130,8 @@ impl fmt::Debug for Entry {
 
 #[derive(Clone)]
 enum Body {
-    /// It stays open.
-    Open(Arc<Tool>),
+    /// Its definition, as it was read.
+    Kept { number: u64, def: Arc<model::Tool>, shell: Arc<Shell> },
     /// Its definition, compressed.
     Packed { number: u64, bytes: Bytes, shell: Arc<Shell> },
 }
@@ -166,18 +168,18 @@ impl Default for Opened {
 }
 
 impl Entry {
-    /// A tool that stays open.
-    pub(super) fn open_one(tool: Tool) -> Self {
-        let (def, tags) = (Head::of(&tool.def), tool.tags.clone());
-        Self { def, tags, body: Body::Open(Arc::new(tool)) }
+    /// A tool by its definition.
+    pub(super) fn kept(def: model::Tool, shell: &Arc<Shell>) -> Self {
+        let head = Head::of(&def);
+        let tags = load::tags(&head.tags, &head.hints, head.open_world);
+        let (number, def, shell) = (number(), Arc::new(def), shell.clone());
+        Self { def: head, tags, body: Body::Kept { number, def, shell } }
     }
 
     /// A tool whose definition is compressed.
     pub(super) fn packed(def: Head, bytes: Bytes, shell: &Arc<Shell>) -> Self {
-        static LAST: AtomicU64 = AtomicU64::new(0);
-        let number = LAST.fetch_add(1, Ordering::Relaxed);
         let tags = load::tags(&def.tags, &def.hints, def.open_world);
-        Self { def, tags, body: Body::Packed { number, bytes, shell: shell.clone() } }
+        Self { def, tags, body: Body::Packed { number: number(), bytes, shell: shell.clone() } }
     }
 
     /// The same tool under other further names.
@@ -206,25 +208,39 @@ impl Entry {
     /// # Errors
     /// When this version of the server cannot make sense of what an earlier one stored.
     pub fn open(&self) -> Result<Arc<Tool>> {
-        match &self.body {
-            Body::Open(tool) => Ok(tool.clone()),
-            Body::Packed { number, bytes, shell } => {
-                if let Some((tool, _)) = shell.opened.0.get(number) {
-                    return Ok(tool);
-                }
-                let (tool, length) = self.opened(bytes, shell).map_err(|e| self.unusable(&e))?;
-                let tool = Arc::new(tool);
-                shell.opened.0.insert(*number, (tool.clone(), length));
-                Ok(tool)
+        let (number, shell) = match &self.body {
+            Body::Kept { number, shell, .. } | Body::Packed { number, shell, .. } => {
+                (number, shell)
             }
+        };
+        if let Some((tool, _)) = shell.opened.0.get(number) {
+            return Ok(tool);
         }
+        let (tool, length) = self.opened(shell).map_err(|e| self.unusable(&e))?;
+        let tool = Arc::new(tool);
+        shell.opened.0.insert(*number, (tool.clone(), length));
+        Ok(tool)
     }
 
-    fn opened(&self, bytes: &[u8], shell: &Shell) -> std::result::Result<(Tool, u64), String> {
-        let (def, length) = definition(bytes)?;
+    fn opened(&self, shell: &Shell) -> std::result::Result<(Tool, u64), String> {
+        let (def, length) = match &self.body {
+            Body::Kept { def, .. } => ((**def).clone(), USUAL),
+            Body::Packed { bytes, .. } => definition(bytes)?,
+        };
         let tool = load::tool(def, &shell.file, shell.provider.as_ref())
             .map_err(|(_, problems)| problems.join("; "))?;
         Ok((tool, length))
+    }
+
+    /// Its definition.
+    ///
+    /// # Errors
+    /// What is stored is damaged.
+    pub(super) fn definition(&self) -> std::result::Result<Arc<model::Tool>, String> {
+        match &self.body {
+            Body::Kept { def, .. } => Ok(def.clone()),
+            Body::Packed { bytes, .. } => definition(bytes).map(|(def, _)| Arc::new(def)),
+        }
     }
 
     fn unusable(&self, problem: &str) -> Error {
@@ -244,13 +260,14 @@ impl Entry {
                 .map(|(name, p)| (name.clone(), p.schema.description.clone().unwrap_or_default()))
                 .collect()
         };
-        match &self.body {
-            Body::Open(tool) => shown(&tool.def),
-            Body::Packed { bytes, .. } => {
-                definition(bytes).map(|(def, _)| shown(&def)).unwrap_or_default()
-            }
-        }
+        self.definition().map(|def| shown(&def)).unwrap_or_default()
     }
+}
+
+/// A number that no other tool has.
+fn number() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
 }
 
 fn definition(bytes: &[u8]) -> std::result::Result<(model::Tool, u64), String> {

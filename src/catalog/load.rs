@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::de::DeserializeOwned;
 
-use super::entry::Entry;
+use super::entry::{Entry, Opened, Shell};
 use super::hosts::{Base, Hosts};
 use super::inject::Injection;
 use super::layer::Layer;
@@ -49,7 +49,7 @@ fn of_sources(
     mut problems: Vec<String>,
 ) -> Result<Catalog, CatalogErrors> {
     let mut toolkits = Vec::new();
-    for (result, mut found) in all(sources, providers) {
+    for (result, mut found) in all(sources, providers, &Arc::default()) {
         problems.append(&mut found);
         toolkits.extend(result);
     }
@@ -70,6 +70,7 @@ fn of_sources(
 fn all(
     sources: &std::collections::BTreeMap<String, Source>,
     providers: &Providers,
+    opened: &Arc<Opened>,
 ) -> Vec<(Option<Toolkit>, Vec<String>)> {
     let next = std::sync::atomic::AtomicUsize::new(0);
     let list: Vec<(&String, &Source)> = sources.iter().collect();
@@ -79,7 +80,7 @@ fn all(
             let i = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let Some((folder, source)) = list.get(i) else { return done };
             let mut problems = Vec::new();
-            let toolkit = toolkit(folder, source, providers, &mut problems);
+            let toolkit = toolkit(folder, source, (providers, opened), &mut problems);
             done.push((i, (toolkit, problems)));
         }
     };
@@ -117,7 +118,7 @@ fn parse<T: DeserializeOwned>(file: &SourceFile, problems: &mut Vec<String>) -> 
 fn toolkit(
     folder: &str,
     source: &Source,
-    providers: &Providers,
+    (providers, opened): (&Providers, &Arc<Opened>),
     problems: &mut Vec<String>,
 ) -> Option<Toolkit> {
     let Some(main) = &source.toolkit else {
@@ -155,16 +156,21 @@ fn toolkit(
     }
     overridden(&mut file, provider);
     overridden_oauth1(&mut file, provider);
-    let mut compiled = Vec::with_capacity(tools.len());
+    let file = Arc::new(file);
+    let shell = Shell { file: file.clone(), provider: provider.cloned(), opened: opened.clone() };
+    let shell = Arc::new(shell);
+    let mut entries = Vec::with_capacity(tools.len());
     let mut has_base = false;
     for (part, def) in tools {
+        if source.is_checked {
+            entries.push(Arc::new(Entry::kept(def, &shell)));
+            continue;
+        }
         match tool(def, &file, provider) {
             Ok(tool) => {
-                if !source.is_checked {
-                    check::templates(part, &file, &tool, problems);
-                    has_base |= check::has_open_base(&tool);
-                }
-                compiled.push(Arc::new(Entry::open_one(tool)));
+                check::templates(part, &file, &tool, problems);
+                has_base |= check::has_open_base(&tool);
+                entries.push(Arc::new(Entry::kept(tool.def, &shell)));
             }
             Err((slug, found)) => {
                 let at = check::at(part, &slug);
@@ -174,7 +180,7 @@ fn toolkit(
     }
     let probes = probes(main, &file, provider, problems);
     let triggers = compiled_triggers(triggers, &file, provider, problems);
-    match parts(Arc::new(file), provider, (compiled, triggers), probes) {
+    match parts(file, provider, (entries, triggers), probes) {
         Ok(toolkit) => {
             if !source.is_checked {
                 check::toolkit_templates(main, &toolkit, has_base, problems);

@@ -95,6 +95,7 @@ impl Item {
             params: params.map(|(n, p)| (n.clone(), text(&p["description"]))).collect(),
             tags: texts(&tool["tags"]),
             deprecated: !tool["deprecated"].is_null(),
+            second: false,
         }
     }
 }

@@ -9,18 +9,33 @@ use super::source::SourceFile;
 use super::{Toolkit, check, load, plan};
 use crate::config::Providers;
 
-/// Gives every toolkit with `tools_of` the tools of those toolkits. `is_checked`: nothing of it needs to be
-/// checked any more.
+/// Gives every toolkit with `tools_of` the tools of those toolkits. `is_checked` knows by slug whose definition
+/// needs no check any more. What is wrong with a tool that came from elsewhere is a problem of the toolkit that
+/// asks for it; of a checked toolkit it is none: whoever replaced a toolkit that it takes tools from can do
+/// nothing about it, so such a tool is left out with a line in the log.
 pub(super) fn all(
     toolkits: &mut [Toolkit],
     providers: &Providers,
-    is_checked: bool,
+    is_checked: &dyn Fn(&str) -> bool,
     problems: &mut Vec<String>,
 ) {
     let mut made = Vec::new();
     for (place, toolkit) in toolkits.iter().enumerate() {
-        if !toolkit.file.tools_of.is_empty() {
-            made.push((place, tools(toolkit, toolkits, providers, is_checked, problems)));
+        if toolkit.file.tools_of.is_empty() {
+            continue;
+        }
+        let mut found = Vec::new();
+        made.push((place, tools(toolkit, toolkits, providers, is_checked, &mut found)));
+        if is_checked(toolkit.slug()) {
+            for problem in found {
+                tracing::warn!(
+                    toolkit = toolkit.slug(),
+                    problem,
+                    "a tool of another toolkit is left out"
+                );
+            }
+        } else {
+            problems.append(&mut found);
         }
     }
     for (place, tools) in made {
@@ -34,7 +49,7 @@ fn tools(
     toolkit: &Toolkit,
     all: &[Toolkit],
     providers: &Providers,
-    is_checked: bool,
+    is_checked: &dyn Fn(&str) -> bool,
     problems: &mut Vec<String>,
 ) -> Vec<Arc<Entry>> {
     let (file, provider) = (&toolkit.file, providers.get(&toolkit.file.slug));
@@ -50,23 +65,25 @@ fn tools(
     let names = names(file, &sources);
     let shell = Shell { file: file.clone(), provider: provider.cloned(), opened: Arc::default() };
     let shell = Arc::new(shell);
+    let label = SourceFile { label: format!("toolkits/{}", file.slug), text: String::new() };
     let mut made = Vec::new();
     for source in sources {
+        let is_known = is_checked(&file.slug) && is_checked(source.slug());
         for entry in &source.tools {
             let Ok(there) = entry.definition() else { continue };
             let def = def(&there, &source.file, &names);
-            if is_checked {
+            if is_known {
                 made.push(Arc::new(Entry::kept(def, &shell)));
                 continue;
             }
-            let label =
-                SourceFile { label: format!("toolkits/{}", file.slug), text: String::new() };
             let mut found = Vec::new();
             check::tool(&label, file, &def, &mut found);
             match load::tool(def, file, provider) {
                 Ok(tool) => {
                     check::templates(&label, file, &tool, &mut found);
-                    made.push(Arc::new(Entry::kept(tool.def, &shell)));
+                    if found.is_empty() {
+                        made.push(Arc::new(Entry::kept(tool.def, &shell)));
+                    }
                 }
                 Err((slug, why)) => {
                     found.extend(why.into_iter().map(|why| format!("{slug}: {why}")))

@@ -53,8 +53,8 @@ fn of_sources(
         problems.append(&mut found);
         toolkits.extend(result);
     }
-    let is_checked = sources.values().all(|source| source.is_checked);
-    derive::all(&mut toolkits, providers, is_checked, &mut problems);
+    let is_checked = |slug: &str| sources.get(slug).is_some_and(|source| source.is_checked);
+    derive::all(&mut toolkits, providers, &is_checked, &mut problems);
     let toolkits = toolkits.into_iter().map(Arc::new).collect();
     let layer = Layer::new(toolkits, &mut problems);
     let catalog = Catalog::of(vec![Arc::new(layer)]);
@@ -347,6 +347,7 @@ pub(super) fn parts(
                 logins,
                 probes,
                 order: OnceLock::new(),
+                folded: OnceLock::new(),
                 file,
             })
         }

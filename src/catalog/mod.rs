@@ -40,6 +40,7 @@ mod entry;
 pub mod fields;
 mod file;
 mod filters;
+mod folded;
 mod hosts;
 mod inject;
 mod layer;
@@ -76,6 +77,7 @@ use model::ResponseRule;
 pub use compile::{Bad, Compiled, Packed, compile, definition, unpack};
 pub use entry::{Entry, Head, HeadParam, Opened, Shown};
 pub use file::{Files, LoadedFile};
+pub use folded::{Folded, fold};
 pub use inject::{Injected, Injection};
 pub use layer::{Catalog, Layer};
 pub use live::{Catalogs, Change};
@@ -114,6 +116,7 @@ pub struct Toolkit {
     probes: Vec<(AuthSchemeKind, Probes)>,
     logins: Vec<(AuthSchemeKind, Login)>,
     order: OnceLock<Box<[Shelved]>>,
+    folded: OnceLock<Folded>,
 }
 
 /// What lists ask of every tool of a toolkit, side by side: those of tens of thousands of tools are
@@ -230,6 +233,11 @@ impl Toolkit {
             order.sort_by_key(|tool| !tool.important);
             order.into()
         })
+    }
+
+    /// Its slug, name and description for word searches.
+    pub fn folded(&self) -> &Folded {
+        self.folded.get_or_init(|| Folded::of(&self.file))
     }
 
     /// One of its tools, by slug or alias.

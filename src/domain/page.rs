@@ -39,6 +39,16 @@ impl PageRequest {
     pub fn offset(self) -> i64 {
         (self.page - 1) * self.limit
     }
+
+    /// Items of a list in memory to skip.
+    pub fn skip(self) -> usize {
+        usize::try_from(self.offset()).unwrap_or(usize::MAX)
+    }
+
+    /// Items of a list in memory to take, at most [`MAX_LIMIT`].
+    pub fn take(self) -> usize {
+        usize::try_from(self.limit).unwrap_or(0)
+    }
 }
 
 /// A page as the API answers it. `next_cursor` is always present: null at
@@ -66,6 +76,13 @@ impl<T> Page<T> {
         Self { items, next_cursor, total_pages, current_page: request.page, total_items: total }
     }
 
+    /// The page `request` of a whole list; `item` makes what is shown.
+    pub fn cut<I>(list: Vec<I>, request: PageRequest, item: impl FnMut(I) -> T) -> Self {
+        let total = i64::try_from(list.len()).unwrap_or(i64::MAX);
+        let items = list.into_iter().skip(request.skip()).take(request.take()).map(item).collect();
+        Self::new(items, total, request)
+    }
+
     /// The same page with other items.
     pub fn map<U>(self, f: impl FnMut(T) -> U) -> Page<U> {
         Page {
@@ -89,6 +106,14 @@ mod tests {
         let second = PageRequest::parse(None, page.next_cursor.as_deref(), 20).unwrap();
         assert_eq!(second, PageRequest { page: 2, limit: 2 });
         assert_eq!(Page::new(vec![3], 3, second).next_cursor, None);
+    }
+
+    #[test]
+    fn a_whole_list_is_cut() {
+        let second = PageRequest { page: 2, limit: 2 };
+        let page = Page::cut(vec![1, 2, 3], second, |n| n * 10);
+        assert_eq!((page.items, page.total_items, page.next_cursor), (vec![30], 3, None));
+        assert!(Page::cut(vec![1], second, |n| n).items.is_empty());
     }
 
     #[test]

@@ -11,7 +11,7 @@
 //! | `embed` | what tools and queries mean, as vectors |
 //! | `parts` | what a wish about several apps wants of each |
 //! | `plan` | how the tools of a toolkit go together |
-//! | `words` | lists that are too short for an index |
+//! | `words` | toolkits, which are too few for an index |
 //!
 //! [`Search`] puts them over the catalogue. Whoever asks for tools asks it; how it ranks is its
 //! own affair.

@@ -1,6 +1,6 @@
-//! Word search over the catalogue, in memory.
+//! Word search over toolkits: a list that is too short for an index.
 
-use std::borrow::Cow;
+use crate::catalog::{Folded, Toolkit, fold};
 
 /// A query, cut into words.
 #[derive(Debug)]
@@ -10,38 +10,25 @@ pub struct Words(Vec<String>);
 const NOISE: [&str; 14] =
     ["a", "an", "the", "to", "of", "in", "on", "for", "with", "and", "or", "my", "me", "from"];
 
-fn words(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    let all = text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
-    // Most words are in lower case; a list of thousands of texts is searched for every request.
-    all.map(|word| match word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
-        true => Cow::Borrowed(word),
-        false => Cow::Owned(word.to_lowercase()),
-    })
-}
-
 impl Words {
     /// Cuts a query; at most 20 words count.
     pub fn of(query: &str) -> Self {
-        let all: Vec<String> = words(query).take(20).map(Cow::into_owned).collect();
+        let folded = fold(query);
+        let all = folded.split(' ').filter(|word| !word.is_empty()).take(20);
+        let all: Vec<String> = all.map(str::to_owned).collect();
         let telling: Vec<String> =
             all.iter().filter(|w| !NOISE.contains(&w.as_str())).cloned().collect();
         Self(if telling.is_empty() { all } else { telling })
     }
 
-    /// How well a thing matches: how many of the words it has, then how prominently. None when
+    /// How well a toolkit matches: how many of the words it has, then how prominently. None when
     /// it has none of them.
-    pub fn score(&self, slug: &str, name: &str, description: &str) -> Option<(usize, usize)> {
-        let slug: Vec<Cow<'_, str>> = words(slug).collect();
-        let name: Vec<Cow<'_, str>> = words(name).collect();
-        let mut description_words: Option<Vec<Cow<'_, str>>> = None;
+    fn score(&self, text: &Folded) -> Option<(usize, usize)> {
         let (mut found, mut weight) = (0, 0);
         for word in &self.0 {
-            let worth = best(word, &slug, 6).max(best(word, &name, 5));
-            let worth = if worth > 0 {
-                worth
-            } else {
-                let text = description_words.get_or_insert_with(|| words(description).collect());
-                best(word, text, 2)
+            let worth = match best(word, &text.slug, 6).max(best(word, &text.name, 5)) {
+                0 => best(word, &text.description, 2),
+                worth => worth,
             };
             found += usize::from(worth > 0);
             weight += worth;
@@ -49,18 +36,19 @@ impl Words {
         (found > 0).then_some((found, weight))
     }
 
-    /// The things that match, best first: those with all words if there are any, else those
+    /// Toolkits that match, best first: those with all words if there are any, else those
     /// with some. Equal ones keep their order.
-    pub fn rank<T>(&self, things: Vec<T>, text: impl Fn(&T) -> (&str, &str, &str)) -> Vec<T> {
+    pub fn rank<T>(&self, things: Vec<T>, toolkit: impl Fn(&T) -> &Toolkit) -> Vec<T> {
+        self.ranked(things, |thing| toolkit(thing).folded())
+    }
+
+    fn ranked<T>(&self, things: Vec<T>, text: impl Fn(&T) -> &Folded) -> Vec<T> {
         if self.0.is_empty() {
             return things;
         }
         let mut scored: Vec<((usize, usize), T)> = things
             .into_iter()
-            .filter_map(|thing| {
-                let (slug, name, description) = text(&thing);
-                Some((self.score(slug, name, description)?, thing))
-            })
+            .filter_map(|thing| Some((self.score(text(&thing))?, thing)))
             .collect();
         let most = scored.iter().map(|((found, _), _)| *found).max().unwrap_or(0);
         if most == self.0.len() {
@@ -72,35 +60,43 @@ impl Words {
 }
 
 /// What a word is worth in a text: all of it for the whole word, less for a beginning.
-fn best(word: &str, text: &[Cow<'_, str>], whole: usize) -> usize {
-    if text.iter().any(|w| w == word) {
-        whole
-    } else if word.len() >= 3
-        && text.iter().any(|w| w.starts_with(word) || (w.len() >= 4 && word.starts_with(&**w)))
-    {
-        whole / 2
-    } else {
-        0
+fn best(word: &str, text: &str, whole: usize) -> usize {
+    let mut worth = 0;
+    for known in text.split(' ') {
+        if known == word {
+            return whole;
+        }
+        let is_beginning = known.starts_with(word) || (known.len() >= 4 && word.starts_with(known));
+        if is_beginning && word.len() >= 3 {
+            worth = whole / 2;
+        }
     }
+    worth
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Words;
+    use super::*;
 
     #[test]
     fn the_best_match_comes_first_and_strangers_do_not_come() {
-        let tools = vec![
-            ("GITHUB_LIST_ISSUES", "List issues", "Lists the issues of a repository."),
-            ("GITHUB_CREATE_AN_ISSUE", "Create an issue", "Opens an issue."),
-            ("SLACK_SEND_MESSAGE", "Send a message", "Posts a message to a channel."),
-        ];
-        let rank = |query: &str| -> Vec<&str> {
-            let found = Words::of(query).rank(tools.clone(), |t| *t);
-            found.into_iter().map(|t| t.0).collect()
+        let toolkit = |slug: &str, name: &str, description: &str| {
+            (
+                Folded { slug: fold(slug), name: fold(name), description: fold(description) },
+                slug.to_owned(),
+            )
         };
-        assert_eq!(rank("create issue")[0], "GITHUB_CREATE_AN_ISSUE");
-        assert_eq!(rank("post messages to a channel"), ["SLACK_SEND_MESSAGE"]);
+        let rank = |query: &str| -> Vec<String> {
+            let toolkits = vec![
+                toolkit("tracker_list", "Issue lists", "Lists the issues of a repository."),
+                toolkit("tracker_new", "Create an issue", "Opens an issue."),
+                toolkit("chat", "Send a message", "Posts a message to a channel."),
+            ];
+            let found = Words::of(query).ranked(toolkits, |(folded, _)| folded);
+            found.into_iter().map(|(_, slug)| slug).collect()
+        };
+        assert_eq!(rank("Create Issue")[0], "tracker_new");
+        assert_eq!(rank("post messages to a channel"), ["chat"]);
         assert!(rank("zebra").is_empty());
         assert_eq!(rank("").len(), 3);
     }

@@ -39,8 +39,7 @@ pub fn is_no_auth(toolkit: &Toolkit) -> bool {
     toolkit.file.auth.iter().any(|auth| auth.scheme == AuthSchemeKind::NoAuth)
 }
 
-/// A page of the session's toolkits, those with an account first, then the well-known, and the
-/// number of all. One query, whatever the page.
+/// A page of the session's toolkits, those with an account first, then the well-known. One query, whatever the page.
 ///
 /// # Errors
 /// The database's.
@@ -49,7 +48,7 @@ pub async fn page(
     session: &Session,
     filter: &Filter,
     request: PageRequest,
-) -> Result<(Vec<Shown>, i64)> {
+) -> Result<Page<Shown>> {
     let named: Vec<String> =
         session.config.connected_accounts.values().filter_map(|ids| ids.first().cloned()).collect();
     let rows =
@@ -81,15 +80,9 @@ pub async fn page(
         (!is_connected(shown), tools == 0, !popular, Reverse(tools), file.slug.clone())
     });
     if let Some(search) = &filter.search {
-        shown = Words::of(search).rank(shown, |shown| {
-            let file = &shown.toolkit.file;
-            (&file.slug, &file.name, &file.description)
-        });
+        shown = Words::of(search).rank(shown, |shown| &shown.toolkit);
     }
-    let total = i64::try_from(shown.len()).unwrap_or(i64::MAX);
-    let skip = usize::try_from(request.offset()).unwrap_or(usize::MAX);
-    let take = usize::try_from(request.limit).unwrap_or(0);
-    Ok((shown.into_iter().skip(skip).take(take).collect(), total))
+    Ok(Page::cut(shown, request, |shown| shown))
 }
 
 fn is_connected(shown: &Shown) -> bool {

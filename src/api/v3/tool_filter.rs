@@ -88,8 +88,7 @@ impl Filter<'_> {
         request: PageRequest,
         version: impl Fn(&'a Toolkit) -> Result<&'a str>,
     ) -> Result<Cut<'a>> {
-        let skip = usize::try_from(request.offset()).unwrap_or(usize::MAX);
-        let most = usize::try_from(request.limit).unwrap_or(0);
+        let (skip, most) = (request.skip(), request.take());
         let mut cut = Cut { found: Vec::with_capacity(most.min(1000)), total: 0 };
         let is_plain = self.is_plain();
         for toolkit in catalog.toolkits().iter().filter(|toolkit| self.toolkit(toolkit)) {

@@ -279,14 +279,6 @@ fn sort(toolkits: &mut [&Arc<Toolkit>], by: SortBy) {
     }
 }
 
-fn cut(app: &App, toolkits: &[&Arc<Toolkit>], request: PageRequest) -> Page<ToolkitItem> {
-    let total = i64::try_from(toolkits.len()).unwrap_or(i64::MAX);
-    let skip = usize::try_from(request.offset()).unwrap_or(usize::MAX);
-    let take = usize::try_from(request.limit).unwrap_or(0);
-    let items = toolkits.iter().skip(skip).take(take).map(|t| item(app, t)).collect();
-    Page::new(items, total, request)
-}
-
 /// List toolkits.
 #[utoipa::path(get, path = "/toolkits", tag = "toolkits", operation_id = "listToolkits",
     params(ListQuery), responses((status = 200, body = Page<ToolkitItem>), CommonErrors))]
@@ -316,10 +308,9 @@ async fn list(
     // The first page has those that a model can use at once.
     sort(&mut toolkits, query.sort_by.unwrap_or(SortBy::Usage));
     if let Some(search) = &query.search {
-        toolkits =
-            Words::of(search).rank(toolkits, |t| (&t.file.slug, &t.file.name, &t.file.description));
+        toolkits = Words::of(search).rank(toolkits, |toolkit| toolkit);
     }
-    Ok(Json(cut(&app, &toolkits, request)))
+    Ok(Json(Page::cut(toolkits, request, |toolkit| item(&app, toolkit))))
 }
 
 /// Several toolkits by their slugs.
@@ -357,7 +348,7 @@ async fn multi(
     if let Some(by) = body.sort_by {
         sort(&mut toolkits, by);
     }
-    Ok(Json(cut(&app, &toolkits, request)))
+    Ok(Json(Page::cut(toolkits, request, |toolkit| item(&app, toolkit))))
 }
 
 /// Categories of toolkits.

@@ -138,10 +138,8 @@ async fn searched<'a>(
     let near = Limit { most: usize::MAX, part: FAR };
     let hits = searcher
         .find(&query, near, |toolkit, tool| filter.toolkit(toolkit) && filter.tool(toolkit, tool));
-    let skip = usize::try_from(request.offset()).unwrap_or(usize::MAX);
-    let take = usize::try_from(request.limit).unwrap_or(0);
     let mut cut = Cut { found: Vec::new(), total: hits.len() };
-    for hit in hits.into_iter().skip(skip).take(take) {
+    for hit in hits.into_iter().skip(request.skip()).take(request.take()) {
         let (toolkit, tool) = (hit.toolkit, hit.tool);
         let version = version(toolkit, versions)?;
         cut.found.push(Found { toolkit, tool, slug: &tool.def.slug, version });
@@ -162,7 +160,7 @@ async fn list(
     let default = i64::try_from(query.tool_slugs.len()).unwrap_or(0).max(20);
     let request = page(query.limit, query.cursor.as_deref(), default)?;
     if !query.tool_slugs.is_empty() {
-        return Ok(Json(cut(named(catalog, &query)?, request, Some)).into_response());
+        return Ok(Json(Page::cut(named(catalog, &query)?, request, |tool| tool)).into_response());
     }
     let configs = match query.auth_config_ids.as_slice() {
         [] => None,
@@ -188,14 +186,6 @@ async fn list(
     let items = cut.found.iter().filter_map(Found::listed).collect();
     let total = i64::try_from(cut.total).unwrap_or(i64::MAX);
     Ok(Json(Page::new(items, total, request)).into_response())
-}
-
-fn cut<T, I>(found: Vec<T>, request: PageRequest, item: impl Fn(T) -> Option<I>) -> Page<I> {
-    let total = i64::try_from(found.len()).unwrap_or(i64::MAX);
-    let skip = usize::try_from(request.offset()).unwrap_or(usize::MAX);
-    let take = usize::try_from(request.limit).unwrap_or(0);
-    let items = found.into_iter().skip(skip).take(take).filter_map(item).collect();
-    Page::new(items, total, request)
 }
 
 /// Every name that a tool goes by, sorted.

@@ -161,13 +161,10 @@ async fn list(
             found.extend(triggers.map(|trigger| (toolkit, trigger, version)));
         }
     }
-    let total = i64::try_from(found.len()).unwrap_or(i64::MAX);
-    let skip = usize::try_from(request.offset()).unwrap_or(usize::MAX);
-    let take = usize::try_from(request.limit).unwrap_or(0);
-    let cut = found.iter().skip(skip).take(take);
-    let items =
-        cut.map(|(toolkit, trigger, version)| view(toolkit, trigger, trigger.slug(), version));
-    Ok(Json(Page::new(items.collect(), total, request)).into_response())
+    let page = Page::cut(found, request, |(toolkit, trigger, version)| {
+        view(toolkit, trigger, trigger.slug(), version)
+    });
+    Ok(Json(page).into_response())
 }
 
 /// Every name that a trigger type goes by, sorted.

@@ -130,9 +130,7 @@ pub(super) async fn run(context: &Context<'_>, arguments: Map<String, Value>) ->
         .filter(|(_, count)| *count > 0)
         .collect();
     if let Some(words) = given(&name_filter) {
-        fitting = Words::of(&words).rank(fitting, |(toolkit, _)| {
-            (toolkit.slug(), &toolkit.file.name, &toolkit.file.description)
-        });
+        fitting = Words::of(&words).rank(fitting, |(toolkit, _)| toolkit);
     }
     let slugs: BTreeSet<&str> = fitting.iter().map(|(toolkit, _)| toolkit.slug()).collect();
     let connections = search::Connections::load(app, session, &slugs).await?;

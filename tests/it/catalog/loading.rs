@@ -351,3 +351,43 @@ fn credentials_go_where_the_definition_says() {
     assert_eq!(placed.headers, [("Authorization".to_owned(), "Basic c2tfbGl2ZTo=".to_owned())]);
     assert_eq!(format!("{placed:?}"), "Injected");
 }
+
+const TASKS: &str = "spec: 1
+slug: googletasks
+name: Our tasks
+description: The operator's own.
+versions: [\"20261101_00\"]
+base_url: https://{{ conn.site }}.example.com/tasks/
+hosts: [\"*.example.com\"]
+auth:
+  - scheme: API_KEY
+    connect_fields: [{name: site}]
+    inject: {headers: {Authorization: \"Key {{ cred.api_key }}\"}}
+";
+const TASKS_TOOLS: &str = "tools:
+  - slug: GOOGLETASKS_GET_LIST
+    name: Get a list
+    description: Gets a list.
+    hints: {read_only: true}
+    request: {method: GET, path: /list}
+";
+
+#[test]
+fn a_toolkit_in_place_of_one_whose_tools_another_has_costs_only_those() {
+    let dir =
+        folder(&[("googletasks/toolkit.yaml", TASKS), ("googletasks/tools/a.yaml", TASKS_TOOLS)]);
+    let catalog = Catalog::load(Some(dir.path()), &Providers::default()).unwrap();
+    let own = catalog.toolkit("googletasks").unwrap();
+    assert_eq!(own.tools.len(), 1);
+    // Google Super has no field `site`, so it cannot know where that tool is.
+    let all = catalog.toolkit("googlesuper").unwrap();
+    assert!(all.tool("GOOGLESUPER_GET_LIST").is_none());
+    let usual = built_in();
+    let replaced = usual.toolkit("googletasks").unwrap().tools.len();
+    let before = usual.toolkit("googlesuper").unwrap().tools.len();
+    assert_eq!(all.tools.len(), before - replaced);
+
+    // Whoever checks the folder is told.
+    let found = Catalog::check(Some(dir.path()), &Providers::default()).unwrap_err().0.join("\n");
+    assert!(found.contains("GOOGLESUPER_GET_LIST"), "{found}");
+}

@@ -135,7 +135,6 @@ pub(super) async fn toolkits(
     let session = crate::session::find(&app, &key.project.id, &SessionId::from(id)).await?;
     let filter =
         Filter { slugs: query.toolkits, is_connected: query.is_connected, search: query.search };
-    let (shown, total) = crate::session::toolkits::page(&app, &session, &filter, request).await?;
-    let items = shown.into_iter().map(|shown| item(&app, shown)).collect();
-    Ok(Json(Page::new(items, total, request)))
+    let shown = crate::session::toolkits::page(&app, &session, &filter, request).await?;
+    Ok(Json(shown.map(|shown| item(&app, shown))))
 }

@@ -51,9 +51,7 @@ pub(super) async fn tools(
     }
     let request = page(query.limit.map(|l| l.min(500)), query.cursor.as_deref(), 500)?;
     let total = i64::try_from(tools.len()).unwrap_or(i64::MAX);
-    let skip = usize::try_from(request.offset()).unwrap_or(usize::MAX);
-    let take = usize::try_from(request.limit).unwrap_or(0);
-    let items: Vec<SessionTool> =
-        tools.iter().skip(skip).take(take).filter_map(session_tool).collect();
+    let cut = tools.iter().skip(request.skip()).take(request.take());
+    let items: Vec<SessionTool> = cut.filter_map(session_tool).collect();
     Ok(Json(Page::new(items, total, request)).into_response())
 }

@@ -70,7 +70,7 @@ struct Text {
 /// Terms of a tool.
 #[derive(Debug, Default)]
 pub(super) struct Counted {
-    /// Term, field and occurrences; the same pair may be there several times.
+    /// Term, field and occurrences, by term; a pair is there once.
     pub terms: Vec<(u32, Field, f32)>,
     /// Words by field.
     pub lengths: ByField,
@@ -81,7 +81,24 @@ impl Counted {
         self.terms.extend(text.terms.iter().map(|(term, count)| (*term, field, *count)));
         self.lengths[field as usize] += text.length;
     }
+
+    /// Those of all tools are kept until the index is made, so they are no larger than they have to be.
+    fn packed(mut self) -> Self {
+        self.terms.sort_unstable_by_key(|(term, field, _)| (*term, *field as usize));
+        self.terms.dedup_by(|next, first| {
+            let is_same = (next.0, next.1 as usize) == (first.0, first.1 as usize);
+            if is_same {
+                first.2 += next.2;
+            }
+            is_same
+        });
+        self.terms.shrink_to_fit();
+        self
+    }
 }
+
+/// Most texts that are remembered: nearly all that come again do so within their toolkit.
+const REPEATED: usize = 4096;
 
 /// A word that was met before.
 #[derive(Debug, Clone, Copy)]
@@ -184,6 +201,9 @@ impl<'a> Counter<'a> {
             return counted.clone();
         }
         let counted = Rc::new(count(self));
+        if self.texts.len() >= REPEATED {
+            self.texts.clear();
+        }
         self.texts.insert(text.into(), counted.clone());
         counted
     }
@@ -217,7 +237,7 @@ impl<'a> Counter<'a> {
         }
         let text = self.repeated(doc.toolkit_text, |counter| counter.text(doc.toolkit_text));
         counted.add(Field::More, &text);
-        counted
+        counted.packed()
     }
 }
 

@@ -98,8 +98,7 @@ fn weight(occurrences: &[(u32, Field, f32)], lengths: &ByField, averages: &ByFie
 }
 
 /// The terms of a tool, each with its weight.
-fn weighed(mut counted: Counted, averages: &ByField, mut each: impl FnMut(u32, f32)) {
-    counted.terms.sort_unstable_by_key(|(term, _, _)| *term);
+fn weighed(counted: Counted, averages: &ByField, mut each: impl FnMut(u32, f32)) {
     for group in counted.terms.chunk_by(|a, b| a.0 == b.0) {
         each(group[0].0, weight(group, &counted.lengths, averages));
     }

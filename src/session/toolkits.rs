@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::catalog::Toolkit;
 use crate::db;
 use crate::db::session_account::SessionAccountRow;
-use crate::domain::page::PageRequest;
+use crate::domain::page::{Page, PageRequest};
 use crate::domain::scheme::AuthSchemeKind;
 use crate::domain::session::Session;
 use crate::error::Result;

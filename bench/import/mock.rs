@@ -20,8 +20,11 @@ use crate::sample::Samples;
 /// Operations of one description that are called; of larger ones evenly many.
 const MOST_CALLS: usize = 1_000;
 
-/// How long a mock server may take to read a description, in seconds.
-const MOST_START: u64 = 600;
+/// Operations that one mock server is asked about: it reads some descriptions for hours.
+const PER_MOCK: usize = 50;
+
+/// How long a mock server may take to read those, in seconds.
+const MOST_START: u64 = 120;
 
 /// Calls that were sent, and how many of them were taken.
 #[derive(Default, serde::Serialize, serde::Deserialize)]
@@ -85,82 +88,120 @@ fn client() -> Client {
 ///
 /// An account is connected by one of the toolkit's schemes, and not every operation takes all of them: a
 /// call that is answered with 401 is sent again with the next one.
-pub async fn calls(file: &Path, prism: &Path, toolkit: &Toolkit, log: &Path) -> Option<[Calls; 2]> {
+pub async fn calls(file: &Path, prism: &Path, toolkit: &Toolkit, log: &Path) -> [Calls; 2] {
     let reduced = log.with_extension("requests.json");
-    let bytes = std::fs::read(file).unwrap();
-    let requests_only = requests_only(serde_json::from_slice(&bytes).unwrap());
-    std::fs::write(&reduced, requests_only.to_string()).unwrap();
-    let mut mock = Mock::start(&reduced, prism).await?;
+    let document: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     let client = client();
     let mut report = String::new();
     let mut out = [Calls::default(), Calls::default()];
+    let mut samples = [Samples::new(), Samples::new()];
     let every = toolkit.tools.len().div_ceil(MOST_CALLS).max(1);
-    for (calls, all) in out.iter_mut().zip([false, true]) {
-        let mut samples = Samples::new();
-        let mut ready = Vec::new();
-        for entry in toolkit.tools.iter().step_by(every) {
-            calls.sent += 1;
-            let tool = entry.open().unwrap();
-            match requests(toolkit, &tool, all, &mut samples, mock.port) {
-                Ok(requests) => ready.push((tool, requests)),
-                Err(why) => writeln!(report, "{all} {}: not sent: {why}", tool.slug()).unwrap(),
+    let tools: Vec<_> = toolkit.tools.iter().step_by(every).map(|e| e.open().unwrap()).collect();
+    for tools in tools.chunks(PER_MOCK) {
+        let origins = tools.iter().filter_map(|tool| tool.def.origin.as_deref()).collect();
+        let part = requests_only(document.clone(), &origins);
+        std::fs::write(&reduced, part.to_string()).unwrap();
+        let Some(mut mock) = Mock::start(&reduced, prism).await else {
+            out.iter_mut().for_each(|calls| calls.sent += tools.len());
+            let first = tools.first().map(|tool| tool.slug()).unwrap_or_default();
+            let count = tools.len();
+            writeln!(report, "{count} from {first}: the mock server does not start").unwrap();
+            continue;
+        };
+        for (calls, (all, samples)) in
+            out.iter_mut().zip([false, true].into_iter().zip(&mut samples))
+        {
+            calls.sent += tools.len();
+            let mut ready = Vec::new();
+            for tool in tools {
+                match requests(toolkit, tool, all, samples, mock.port) {
+                    Ok(requests) => ready.push((tool, requests)),
+                    Err(why) => writeln!(report, "{all} {}: not sent: {why}", tool.slug()).unwrap(),
+                }
             }
-        }
-        let mut done: Vec<_> = stream::iter(ready)
-            .map(|(tool, requests)| {
-                let client = client.clone();
-                async move {
-                    let verdict = sent(&client, &requests).await;
-                    (tool, requests, verdict)
+            let mut done: Vec<_> = stream::iter(ready)
+                .map(|(tool, requests)| {
+                    let client = client.clone();
+                    async move {
+                        let verdict = sent(&client, &requests).await;
+                        (tool, requests, verdict)
+                    }
+                })
+                .buffer_unordered(4)
+                .collect()
+                .await;
+            // Some requests end the mock server, and those that were under way with them are no worse for it.
+            for (tool, requests, verdict) in &mut done {
+                if matches!(verdict, Verdict::Nothing(_)) {
+                    if !mock.is_there()
+                        && let Some(again) = Mock::start(&reduced, prism).await
+                    {
+                        mock = again;
+                    }
+                    for request in requests.iter_mut() {
+                        request.url.set_port(Some(mock.port)).unwrap();
+                    }
+                    *verdict = sent(&client, requests).await;
                 }
-            })
-            .buffer_unordered(4)
-            .collect()
-            .await;
-        // Some requests end the mock server, and those that were under way with them are no worse for it.
-        for (tool, requests, verdict) in &mut done {
-            if matches!(verdict, Verdict::Nothing(_)) {
-                if !mock.is_there() {
-                    mock = Mock::start(&reduced, prism).await?;
-                }
-                for request in requests.iter_mut() {
-                    request.url.set_port(Some(mock.port)).unwrap();
-                }
-                *verdict = sent(&client, requests).await;
-            }
-            match verdict {
-                Verdict::Accepted => calls.accepted += 1,
-                Verdict::Refused(why) | Verdict::Nothing(why) => {
-                    let last = requests.last().unwrap();
-                    let shown = format!("{} {} {:?}", last.method, last.url, body(last));
-                    writeln!(report, "{all} {}: {shown}\n    {why}", tool.slug()).unwrap();
+                match verdict {
+                    Verdict::Accepted => calls.accepted += 1,
+                    Verdict::Refused(why) | Verdict::Nothing(why) => {
+                        let last = requests.last().unwrap();
+                        let shown = format!("{} {} {:?}", last.method, last.url, body(last));
+                        writeln!(report, "{all} {}: {shown}\n    {why}", tool.slug()).unwrap();
+                    }
                 }
             }
         }
     }
     std::fs::write(log, report).unwrap();
-    Some(out)
+    out
 }
 
-/// A description without the bodies of its answers, and without what nothing refers to any more. The mock
-/// server is asked about requests; it needs hours for the answers of some.
-fn requests_only(mut document: Value) -> Value {
+/// What a reference points to: its pointer, without percent-encoding.
+fn pointer(reference: &str) -> String {
+    let pointer = reference.trim_start_matches('#');
+    percent_encoding::percent_decode_str(pointer).decode_utf8_lossy().into_owned()
+}
+
+/// The operations of `origins` (`POST /path`) of a description, without the bodies of their answers and without
+/// what nothing refers to any more. The mock server is asked about requests; it needs hours for the answers
+/// of some, and does not come to an end with some whole descriptions.
+fn requests_only(mut document: Value, origins: &HashSet<&str>) -> Value {
     // Some refer to the schema of another operation's answer.
     let text = document.to_string();
-    let within: HashSet<&str> =
-        text.split("\"#/paths/").skip(1).filter_map(|tail| tail.split('"').next()).collect();
+    let within: HashSet<String> = text
+        .split("\"#/paths/")
+        .skip(1)
+        .filter_map(|tail| tail.split('"').next())
+        .map(pointer)
+        .collect();
     let named = |name: &str| name.replace('~', "~0").replace('/', "~1");
-    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
-    for (path, item) in paths.into_iter().flatten() {
-        for (method, operation) in item.as_object_mut().into_iter().flatten() {
-            let at = format!("{}/{method}/responses/", named(path));
-            let Some(operation) = operation.as_object_mut() else { continue };
-            operation.remove("callbacks");
-            if operation.contains_key("responses") && !within.iter().any(|r| r.starts_with(&at)) {
-                let good = json!({"200": {"description": "Good"}});
-                operation.insert("responses".to_owned(), good);
+    if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
+        for (path, item) in paths.iter_mut() {
+            let Some(item) = item.as_object_mut() else { continue };
+            item.retain(|method, operation| {
+                let at = format!("{}/{method}/", named(path));
+                operation.get("responses").is_none()
+                    || origins.contains(format!("{} {path}", method.to_uppercase()).as_str())
+                    || within.iter().any(|known| known.starts_with(&at))
+            });
+            for (method, operation) in item {
+                let at = format!("{}/{method}/responses/", named(path));
+                let Some(operation) = operation.as_object_mut() else { continue };
+                operation.remove("callbacks");
+                if operation.contains_key("responses") && !within.iter().any(|r| r.starts_with(&at))
+                {
+                    let good = json!({"200": {"description": "Good"}});
+                    operation.insert("responses".to_owned(), good);
+                }
             }
         }
+        paths.retain(|path, item| {
+            let is_operation = |operation: &Value| operation.get("responses").is_some();
+            item.as_object().is_some_and(|item| item.values().any(is_operation))
+                || within.iter().any(|known| known.starts_with(&named(path)))
+        });
     }
     if let Some(document) = document.as_object_mut() {
         document.retain(|key, _| !key.starts_with("x-"));
@@ -172,9 +213,9 @@ fn requests_only(mut document: Value) -> Value {
             Value::Array(items) => open.extend(items),
             Value::Object(fields) => {
                 if let Some(reference) = fields.get("$ref").and_then(Value::as_str) {
-                    let pointer = reference.trim_start_matches('#');
-                    if used.insert(pointer.to_owned()) {
-                        open.extend(document.pointer(pointer).cloned());
+                    let pointer = pointer(reference);
+                    if used.insert(pointer.clone()) {
+                        open.extend(document.pointer(&pointer).cloned());
                     }
                 }
                 open.extend(fields.into_iter().map(|(_, value)| value));

@@ -21,7 +21,24 @@ impl Samples {
     pub fn arguments(&mut self, tool: &Tool, all: bool) -> Map<String, Value> {
         let params = &tool.def.params.0;
         let wanted = params.iter().filter(|(_, p)| !p.hidden && (all || p.required));
-        wanted.map(|(name, param)| (name.clone(), self.value(&param.schema, 0))).collect()
+        let mut made = Map::new();
+        for (name, param) in wanted {
+            let mut value = self.value(&param.schema, 0);
+            // With two items it shows how a list is written.
+            let is_usual = param.schema.default.is_none() && param.schema.choices.is_empty();
+            if let (Value::Array(items), Some(schema), true) =
+                (&mut value, param.schema.items.as_deref(), is_usual)
+                && items.len() == 1
+                && param.schema.max_items.is_none_or(|most| most > 1)
+            {
+                let next = self.item(schema, 1, 1);
+                if !items.contains(&next) {
+                    items.push(next);
+                }
+            }
+            made.insert(name.clone(), value);
+        }
+        made
     }
 
     fn value(&mut self, schema: &Schema, depth: usize) -> Value {
@@ -160,6 +177,7 @@ impl Samples {
             "+15555550100",
             "1.0",
             "a/b",
+            "/a/b",
             "arn:aws:iam::123456789012:role/a",
             "5f0c3f9e-6d1c-4d5b-9b3f-0a1b2c3d4e5f",
             "0x1",

@@ -19,15 +19,7 @@ pub async fn download(
     mut progress: impl FnMut(u64, Option<u64>),
 ) -> Result<Vec<u8>, NetError> {
     let failed = |e: &reqwest::Error| NetError::Connection(format!("{url}: {}", root_cause(e)));
-    // Fails only when a provider is there already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    #[expect(clippy::disallowed_methods, reason = "reqwest is used in this module alone")]
-    let http = reqwest::Client::builder()
-        .user_agent(concat!("Patchbay/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(Duration::from_secs(15))
-        .read_timeout(STALLED)
-        .build()
-        .map_err(|e| failed(&e))?;
+    let http = unguarded(STALLED).build().map_err(|e| failed(&e))?;
     let mut response = http.get(url).send().await.map_err(|e| failed(&e))?;
     if !response.status().is_success() {
         return Err(NetError::Connection(format!("{url}: HTTP {}", response.status())));
@@ -46,6 +38,18 @@ pub async fn download(
         progress(content.len() as u64, total);
     }
     Ok(content)
+}
+
+/// A client without the guard over addresses, for hosts that a person named. It gives up after `stalled`
+/// without a byte.
+pub(super) fn unguarded(stalled: Duration) -> reqwest::ClientBuilder {
+    // Fails only when a provider is there already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    #[expect(clippy::disallowed_methods, reason = "reqwest is used in this module alone")]
+    reqwest::Client::builder()
+        .user_agent(concat!("Patchbay/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_secs(15))
+        .read_timeout(stalled)
 }
 
 /// The innermost error: reqwest's own text says only that something failed.

@@ -39,13 +39,7 @@ impl Server {
         header: &'static str,
         key: secrecy::SecretString,
     ) -> Result<Self, Refused> {
-        // Fails only when a provider is there already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        #[expect(clippy::disallowed_methods, reason = "reqwest is used in this module alone")]
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("Patchbay/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_secs(15))
-            .read_timeout(STALLED)
+        let http = super::download::unguarded(STALLED)
             // The key goes to the server that was named and to no other.
             .redirect(reqwest::redirect::Policy::none())
             .build()

@@ -374,6 +374,9 @@ describe('toolkits and tools', () => {
   test('tools are found by words and by tag', async () => {
     const found = await composio.tools.get('someone', { toolkits: ['github'], search: 'create issue' });
     assert.ok(found.some((tool) => tool.function.name === 'GITHUB_CREATE_AN_ISSUE'));
+    // Among all toolkits, in other words than the tool's own, and with a typo.
+    const all = await composio.tools.get('someone', { search: 'write an emial to somebody', limit: 5 });
+    assert.ok(all.some((tool) => tool.function.name === 'GMAIL_SEND_EMAIL'));
     const tagged = await composio.tools.getRawComposioTools({ toolkits: ['acme'], tags: ['people'] });
     assert.deepEqual(tagged.map((tool) => tool.slug), ['ACME_WHO_AM_I']);
   });

@@ -45,6 +45,9 @@ def test_tools_come_in_the_shape_of_the_provider(composio, user):
 def test_tools_are_found_by_words_and_by_scope(composio, user):
     found = composio.tools.get(user, search="create issue", toolkits=["github"])
     assert "GITHUB_CREATE_AN_ISSUE" in [tool["function"]["name"] for tool in found]
+    # Among all toolkits, in other words than the tool's own, and with a typo.
+    found = composio.tools.get(user, search="write an emial to somebody", limit=5)
+    assert "GMAIL_SEND_EMAIL" in [tool["function"]["name"] for tool in found]
     raw = composio.tools.get_raw_composio_tools(toolkits=["acme"], scopes=["reports:read"])
     assert "ACME_WHO_AM_I" in [tool.slug for tool in raw]
 

@@ -158,6 +158,12 @@ pub async fn calls(file: &Path, prism: &Path, toolkit: &Toolkit, log: &Path) -> 
     out
 }
 
+/// Some descriptions tell operations with one path apart by a fragment, which is sent to nobody. The mock server
+/// takes it for a part of the path, and does not find it behind a placeholder: it is a segment here.
+fn with_fragment(path: &str, fragment: &str) -> String {
+    format!("{}/_{fragment}", path.trim_end_matches('/'))
+}
+
 /// What a reference points to: its pointer, without percent-encoding.
 fn pointer(reference: &str) -> String {
     let pointer = reference.trim_start_matches('#');
@@ -202,6 +208,14 @@ fn requests_only(mut document: Value, origins: &HashSet<&str>) -> Value {
             item.as_object().is_some_and(|item| item.values().any(is_operation))
                 || within.iter().any(|known| known.starts_with(&named(path)))
         });
+        let renamed = std::mem::take(paths).into_iter().map(|(path, item)| {
+            let path = match path.split_once('#') {
+                Some((path, fragment)) => with_fragment(path, fragment),
+                None => path,
+            };
+            (path, item)
+        });
+        *paths = renamed.collect();
     }
     if let Some(document) = document.as_object_mut() {
         document.retain(|key, _| !key.starts_with("x-"));
@@ -354,11 +368,9 @@ fn redirect(
     request.url.set_host(Some("127.0.0.1")).map_err(|e| e.to_string())?;
     request.url.set_port(Some(port)).map_err(|()| "port")?;
     request.url.set_path(&path);
-    // Some descriptions tell operations with one path apart by a fragment, which is sent to nobody; the
-    // mock server takes it for a part of the path.
     let origin = tool.def.origin.as_deref().unwrap_or_default();
     if let Some((_, fragment)) = origin.split_once('#') {
-        let path = format!("{}%23{fragment}", request.url.path());
+        let path = with_fragment(request.url.path(), fragment);
         request.url.set_path(&path);
     }
     Ok(())

@@ -25,7 +25,10 @@ fn render_all(toolkit: &Toolkit, tool: &Tool, args: &Map<String, Value>) -> Vec<
         assert_eq!(listed.is_some(), step.repeats());
         if step.repeats() {
             let path = &tool.def.steps[i].request.path;
-            scope.item = Some(if path.contains("{item}") { json!(7) } else { json!({"id": "x7"}) });
+            let named = path.split("{item.").skip(1).filter_map(|rest| rest.split('}').next());
+            let fields: Map<String, Value> =
+                named.chain(["id"]).map(|name| (name.to_owned(), json!("x7"))).collect();
+            scope.item = Some(if path.contains("{item}") { json!(7) } else { fields.into() });
         }
         let request = tool
             .render_with(toolkit, i, &scope, &files)

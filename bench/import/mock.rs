@@ -77,7 +77,7 @@ impl Mock {
 
 fn client() -> Client {
     let env: BTreeMap<String, String> =
-        [("PATCHBAY_EGRESS_ALLOW", "127.0.0.1"), ("PATCHBAY_OUTBOUND_TIMEOUT_S", "60")]
+        [("PATCHBAY_EGRESS_ALLOW", "127.0.0.1"), ("PATCHBAY_OUTBOUND_TIMEOUT_S", "10")]
             .into_iter()
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .collect();
@@ -119,6 +119,7 @@ pub async fn calls(file: &Path, prism: &Path, toolkit: &Toolkit, log: &Path) -> 
                     Err(why) => writeln!(report, "{all} {}: not sent: {why}", tool.slug()).unwrap(),
                 }
             }
+            let mut is_stuck = true;
             let mut done: Vec<_> = stream::iter(ready)
                 .map(|(tool, requests)| {
                     let client = client.clone();
@@ -130,10 +131,11 @@ pub async fn calls(file: &Path, prism: &Path, toolkit: &Toolkit, log: &Path) -> 
                 .buffer_unordered(4)
                 .collect()
                 .await;
-            // Some requests end the mock server, and those that were under way with them are no worse for it.
+            // Some requests end the mock server or keep it busy for good, and those that were under way with them
+            // are no worse for it.
             for (tool, requests, verdict) in &mut done {
                 if matches!(verdict, Verdict::Nothing(_)) {
-                    if !mock.is_there()
+                    if (is_stuck || !mock.is_there())
                         && let Some(again) = Mock::start(&reduced, prism).await
                     {
                         mock = again;
@@ -142,6 +144,7 @@ pub async fn calls(file: &Path, prism: &Path, toolkit: &Toolkit, log: &Path) -> 
                         request.url.set_port(Some(mock.port)).unwrap();
                     }
                     *verdict = sent(&client, requests).await;
+                    is_stuck = matches!(verdict, Verdict::Nothing(_));
                 }
                 match verdict {
                     Verdict::Accepted => calls.accepted += 1,
@@ -225,15 +228,14 @@ fn requests_only(mut document: Value, origins: &HashSet<&str>) -> Value {
     while let Some(value) = open.pop() {
         match value {
             Value::Array(items) => open.extend(items),
-            Value::Object(fields) => {
-                if let Some(reference) = fields.get("$ref").and_then(Value::as_str) {
-                    let pointer = pointer(reference);
-                    if used.insert(pointer.clone()) {
-                        open.extend(document.pointer(&pointer).cloned());
-                    }
+            // `$ref`, and what a discriminator leads to.
+            Value::String(text) if text.starts_with("#/") => {
+                let pointer = pointer(&text);
+                if used.insert(pointer.clone()) {
+                    open.extend(document.pointer(&pointer).cloned());
                 }
-                open.extend(fields.into_iter().map(|(_, value)| value));
             }
+            Value::Object(fields) => open.extend(fields.into_iter().map(|(_, value)| value)),
             _ => {}
         }
     }

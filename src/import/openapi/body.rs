@@ -41,8 +41,10 @@ pub(super) fn add<'a>(api: &Api<'a>, operation: &Operation<'a>, arguments: &mut 
     let words = said(body, "description").unwrap_or_default();
     match sent.kind {
         Some("text") | Some("binary") => {
-            let kind = if sent.kind == Some("binary") { "file" } else { "string" };
-            let fields = Map::from_iter([("type".to_owned(), json!(kind))]);
+            let fields = match sent.kind {
+                Some("text") => written(api, &media),
+                _ => Map::from_iter([("type".to_owned(), json!("file"))]),
+            };
             let usual = match &sent.content_type {
                 Some(kind) => format!("The body, as {kind}."),
                 None => "The body.".to_owned(),
@@ -73,17 +75,34 @@ pub(super) fn add<'a>(api: &Api<'a>, operation: &Operation<'a>, arguments: &mut 
         part(&media, converted.schema, &sent, needed, words, arguments);
     } else {
         let mut fields = converted.schema;
-        if !fields.contains_key("examples")
-            && let Some(example) = example(api, media.value)
-            && example.to_string().len() <= MOST_EXAMPLE
-            && let Some(example) = fitting(&fields, &example)
-            && !example.is_null()
-        {
-            fields.insert("examples".into(), vec![example].into());
-        }
+        exemplified(api, &media, &mut fields);
         whole(arguments, &media, fields, explicit, words);
     }
     sent
+}
+
+/// A body of text: what the description says of it, or any text where it describes what the text means (XML).
+fn written<'a>(api: &Api<'a>, media: &Media<'a>) -> Map<String, Value> {
+    let any = Map::from_iter([("type".to_owned(), json!("string"))]);
+    let Some(schema) = media.value.get("schema") else { return any };
+    let mut fields = api.schema(schema, &format!("{}/schema", media.at), Use::Input).schema;
+    if fields.get("type") != any.get("type") {
+        fields = any;
+    }
+    fields.remove("also");
+    exemplified(api, media, &mut fields);
+    fields
+}
+
+fn exemplified<'a>(api: &Api<'a>, media: &Media<'a>, fields: &mut Map<String, Value>) {
+    if !fields.contains_key("examples")
+        && let Some(example) = example(api, media.value)
+        && example.to_string().len() <= MOST_EXAMPLE
+        && let Some(example) = fitting(fields, &example)
+        && !example.is_null()
+    {
+        fields.insert("examples".into(), vec![example].into());
+    }
 }
 
 fn open() -> Map<String, Value> {

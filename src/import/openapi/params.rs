@@ -131,8 +131,11 @@ pub(super) fn add<'a>(
         let carries =
             |place: &str| common.credentials.iter().any(|(p, n)| p == place && *n == lower);
         if place == "header" && OWN_HEADERS.iter().chain(&ALSO_OWN).any(|own| *own == lower) {
-            if lower == "accept" {
-                accept(parameter, arguments);
+            match lower.as_str() {
+                "accept" => fixed("Accept", parameter, arguments),
+                // Some choose the form of their answer by it, which is none of the usual codings.
+                "accept-encoding" => fixed("Accept-Encoding", parameter, arguments),
+                _ => {}
             }
             continue;
         }
@@ -167,8 +170,8 @@ pub(super) fn add<'a>(
     }
 }
 
-/// A fixed `Accept`, where the description asks for one.
-fn accept(parameter: &Map<String, Value>, arguments: &mut Arguments) {
+/// A header of the server's own with a fixed value, where the description asks for one.
+fn fixed(header: &str, parameter: &Map<String, Value>, arguments: &mut Arguments) {
     let schema = parameter.get("schema").and_then(Value::as_object);
     let choices = schema.and_then(|s| s.get("enum")).and_then(Value::as_array);
     let value = schema.and_then(|s| s.get("default")).or_else(|| choices.and_then(|c| c.first()));
@@ -176,7 +179,7 @@ fn accept(parameter: &Map<String, Value>, arguments: &mut Arguments) {
         text.bytes().all(|b| b.is_ascii_graphic() || b == b' ') && !text.contains("{{")
     };
     if let Some(value) = value.and_then(Value::as_str).filter(plain) {
-        arguments.headers.insert("Accept".to_owned(), value.to_owned());
+        arguments.headers.insert(header.to_owned(), value.to_owned());
     }
 }
 

@@ -208,7 +208,7 @@ impl<'a> Walk<'_, 'a> {
         };
         let mut schema = Map::new();
         schema.insert("type".into(), "array".into());
-        let inner = match items {
+        let mut inner = match items {
             Some(items) if trail.depth < self.limits.depth => self.below(&[items], "/items", trail),
             Some(_) => {
                 self.cut.set(true);
@@ -219,6 +219,15 @@ impl<'a> Walk<'_, 'a> {
                 anything()
             }
         };
+        // Choices that are no lists are meant for the items.
+        let listed = gathered.first("enum").and_then(Value::as_array);
+        let are_items = listed.is_some_and(|l| l.iter().all(|v| v.is_string() || v.is_number()));
+        if are_items
+            && !inner.contains_key("enum")
+            && let Some(kind) = inner.get("type").and_then(Value::as_str).and_then(kind)
+        {
+            self.choices(kind, gathered, &mut inner, trail);
+        }
         schema.insert("items".into(), inner.into());
         bounds(gathered, &mut schema, ["minItems", "maxItems"], ["min_items", "max_items"]);
         if gathered.first("uniqueItems") == Some(&Value::Bool(true))

@@ -136,6 +136,14 @@ fn arguments_have_nothing_that_is_read_only_and_answers_nothing_that_is_written(
 }
 
 #[test]
+fn choices_beside_a_list_are_those_of_its_items() {
+    let schema = json!({"type": "array", "items": {"type": "string"}, "enum": ["open", "sent"]});
+    assert_eq!(input(schema)["items"], json!({"type": "string", "enum": ["open", "sent"]}));
+    let schema = json!({"type": "array", "items": {"type": "string"}, "enum": [["open"], []]});
+    assert_eq!(input(schema)["items"], json!({"type": "string"}));
+}
+
+#[test]
 fn bounds_choices_and_patterns_are_kept_where_they_mean_something() {
     let schema = json!({"type": "integer", "minimum": 0, "exclusiveMinimum": true, "maximum": 10, "default": 5, "multipleOf": 5});
     let expected = json!({"type": "integer", "minimum": 1, "maximum": 10,

@@ -120,6 +120,47 @@ fn lists_and_objects_are_written_in_the_style_that_is_described() {
 }
 
 #[test]
+fn a_text_body_is_what_its_schema_asks_for() {
+    let mut made = document(json!({
+        "/keys/{id}": {"get": {
+            "summary": "Get a key",
+            "parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "string"}}],
+            "responses": {"200": {"description": "Good", "content": {"text/plain": {"schema":
+                {"type": ["string", "null"], "minLength": 4, "description": "A key."}}}}},
+        }},
+        "/sessions": {"post": {
+            "summary": "Create a session",
+            // It says what form the answer has, and none of the codings that the client knows.
+            "parameters": [{"name": "Accept-Encoding", "in": "header",
+                "schema": {"type": "string", "enum": ["application/json", "base64"], "default": "base64"}}],
+            "requestBody": {"required": true, "content": {"text/plain": {"example": "0000-key", "schema":
+                {"$ref": "#/paths/~1keys~1%7Bid%7D/get/responses/200/content/text~1plain/schema"}}}},
+            "responses": {"200": {"description": "Good"}},
+        }},
+        "/notes": {"post": {
+            "summary": "Create a note",
+            "requestBody": {"content": {"text/xml": {"schema":
+                {"type": "object", "properties": {"title": {"type": "string"}}}}}},
+            "responses": {"200": {"description": "Good"}},
+        }},
+    }));
+    made["openapi"] = "3.1.0".into();
+    let shop = imported(&made);
+    let body = shop.param("SHOP_CREATE_A_SESSION", "body");
+    assert_eq!((&body["type"], &body["min_length"]), (&json!("string"), &json!(4)), "{body}");
+    assert_eq!(body["examples"], json!(["0000-key"]));
+    let request = shop.request("SHOP_CREATE_A_SESSION", json!({"body": "1111-key"}));
+    assert!(
+        request.headers.contains(&("Accept-Encoding".into(), "base64".into())),
+        "{:?}",
+        request.headers
+    );
+    assert_eq!(super::body(&request), json!(["text/plain", "1111-key"]));
+    // What XML means is not asked for; the text is the caller's.
+    assert_eq!(shop.param("SHOP_CREATE_A_NOTE", "body")["type"], "string");
+}
+
+#[test]
 fn bodies_of_every_kind_are_sent_as_described() {
     let thing = json!({"type": "object", "required": ["name"], "properties": {
         "name": {"type": "string"},

@@ -268,7 +268,16 @@ impl World {
     /// All registrations that wait for a worker are due now.
     pub async fn all_due(&self) {
         self.sql("update trigger_instance set hook_due = now() - interval '1 second', hook_claim = null where hook_due is not null").await;
-        patchbay::worker::hooks::all_due(&self.app.app).await.unwrap();
+        let due = "select exists (select from trigger_instance where hook_due <= now())";
+        for _ in 0..400 {
+            patchbay::worker::hooks::all_due(&self.app.app).await.unwrap();
+            // A row that somebody has locked at the moment is passed over; a server comes again soon.
+            if !sqlx::query_scalar::<_, bool>(due).fetch_one(&self.app.app.db).await.unwrap() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        panic!("{}", self.known().await);
     }
 
     pub async fn sql(&self, statement: &'static str) {
@@ -296,7 +305,21 @@ impl World {
             }
             tokio::time::sleep(std::time::Duration::from_millis(25)).await;
         }
-        panic!("{:?}", self.provider.hooks());
+        panic!("{:?}, {}", self.provider.hooks(), self.known().await);
+    }
+
+    /// What the server has written down about all registrations, for the messages of tests.
+    pub async fn known(&self) -> String {
+        let rows: Vec<(String, Option<String>, i32, Option<f64>, bool, bool)> = sqlx::query_as(
+            "select hook_state, hook_error, hook_attempts,
+                extract(epoch from hook_due - now())::float8, hook_claim is null, secrets = ''
+             from trigger_instance",
+        )
+        .fetch_all(&self.app.app.db)
+        .await
+        .unwrap();
+        let head = "state, error, attempts, due in seconds, nobody's, without secrets";
+        format!("{head}: {rows:?}; {} calls", self.provider.calls())
     }
 
     /// Events about something, oldest first.

@@ -310,16 +310,14 @@ impl World {
 
     /// What the server has written down about all registrations, for the messages of tests.
     pub async fn known(&self) -> String {
-        let rows: Vec<(String, Option<String>, i32, Option<f64>, bool, bool)> = sqlx::query_as(
-            "select hook_state, hook_error, hook_attempts,
-                extract(epoch from hook_due - now())::float8, hook_claim is null, secrets = ''
+        sqlx::query_scalar(
+            "select coalesce(string_agg(concat_ws(', ', hook_state, hook_attempts || ' attempts',
+                'due in ' || (hook_due - now()), 'claim ' || hook_claim, hook_error), '; '), 'none')
              from trigger_instance",
         )
-        .fetch_all(&self.app.app.db)
+        .fetch_one(&self.app.app.db)
         .await
-        .unwrap();
-        let head = "state, error, attempts, due in seconds, nobody's, without secrets";
-        format!("{head}: {rows:?}; {} calls", self.provider.calls())
+        .unwrap()
     }
 
     /// Events about something, oldest first.

@@ -231,8 +231,15 @@ fn requests_only(mut document: Value, origins: &HashSet<&str>) -> Value {
             // `$ref`, and what a discriminator leads to.
             Value::String(text) if text.starts_with("#/") => {
                 let pointer = pointer(&text);
-                if used.insert(pointer.clone()) {
-                    open.extend(document.pointer(&pointer).cloned());
+                // What a part of a schema is needed for keeps the whole of it.
+                let parts = if pointer.starts_with("/components/") { 4 } else { 3 };
+                let whole: Vec<&str> = pointer.split('/').take(parts).collect();
+                let whole =
+                    if pointer.starts_with("/paths/") { None } else { Some(whole.join("/")) };
+                for pointer in whole.into_iter().chain([pointer]) {
+                    if used.insert(pointer.clone()) {
+                        open.extend(document.pointer(&pointer).cloned());
+                    }
                 }
             }
             Value::Object(fields) => open.extend(fields.into_iter().map(|(_, value)| value)),
